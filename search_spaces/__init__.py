@@ -1,0 +1,39 @@
+"""Architectures and search spaces as data: no tensor library, no cluster."""
+
+from search_spaces.arch import Arch, ArchError, Block, Head, SqueezeExcite, Stem
+from search_spaces.arch_files import arch_from_dict, arch_to_dict, load_arch, save_arch
+from search_spaces.checked import FileError
+from search_spaces.count import Count, count, count_op
+from search_spaces.op import Conv, Op, lower
+from search_spaces.proxy import proxy_arch
+from search_spaces.reference import reference, references
+from search_spaces.space import Decision, SearchSpace
+from search_spaces.space_files import load_space, shipped_spaces, space_from_dict
+
+__all__ = [
+    "Arch",
+    "ArchError",
+    "Block",
+    "Conv",
+    "Count",
+    "Decision",
+    "FileError",
+    "Head",
+    "Op",
+    "SearchSpace",
+    "SqueezeExcite",
+    "Stem",
+    "arch_from_dict",
+    "arch_to_dict",
+    "count",
+    "count_op",
+    "load_arch",
+    "load_space",
+    "lower",
+    "proxy_arch",
+    "reference",
+    "references",
+    "save_arch",
+    "shipped_spaces",
+    "space_from_dict",
+]

@@ -1,0 +1,79 @@
+"""Files checked against a pydantic model: every problem of a file at once, one readable clause each."""
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class FileError(ValueError):
+    """A file that cannot be used; the message names the file and all that is wrong with it."""
+
+
+def read_yaml(path: Path) -> Mapping[str, Any]:
+    """Read a YAML file that holds a mapping; ``FileError`` if it is missing, not YAML or something else."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise FileError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise FileError(f"{path} is not a text file") from error
+    except yaml.YAMLError as error:
+        raise FileError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(data, dict):
+        raise FileError(f"{path} must hold a mapping of keys to values, got {type(data).__name__}")
+    return data
+
+
+def check(model: type[Model], data: Mapping[str, Any], where: str) -> Model:
+    """Validate ``data``; ``FileError`` lists every problem with its place in ``where``."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        problems = [_sentence(model, problem) for problem in error.errors()]
+        raise FileError(f"{where}: {'; '.join(dict.fromkeys(problems))}") from error
+
+
+def _sentence(model: type[BaseModel], problem: Any) -> str:
+    location = problem["loc"]
+    if problem["type"] == "extra_forbidden":
+        parent = _place(location[:-1])
+        close = difflib.get_close_matches(str(location[-1]), _keys_at(model, location[:-1]), n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        return f"unknown key {location[-1]!r} at {parent}{hint}"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "missing":
+        return f"{_place(location)} is missing"
+    got = "" if problem["type"] == "value_error" else f", got {problem['input']!r}"
+    return f"{_place(location)}: {message[:1].lower()}{message[1:]}{got}"
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text or "the top level"
+
+
+def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """The keys that are allowed at a place: follow the field types down to the model that refused."""
+    current: type[BaseModel] | None = model
+    for part in location:
+        if isinstance(part, str) and current is not None and part in current.model_fields:
+            current = _model_in(current.model_fields[part].annotation)
+    return list(current.model_fields) if current is not None else []
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        found = _model_in(inner)
+        if found is not None:
+            return found
+    return None

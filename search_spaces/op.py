@@ -1,0 +1,184 @@
+"""The walk over a network: `lower` turns an Arch into Ops, and `Op.convolutions` an Op into its convolutions.
+
+Latency, MACs, parameters and torch modules all come from here, so that no two of them can round differently.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from search_spaces.arch import INPUT_CHANNELS, Activation, Arch, Block, Gate, Skip, SqueezeExcite
+
+OpKind = Literal["conv", "mbconv", "pool", "linear"]
+Role = Literal["full", "expand", "depthwise", "squeeze", "excite", "project", "linear"]
+
+
+@dataclass(frozen=True, slots=True)
+class Conv:
+    """One convolution inside an Op; a fully connected layer is a 1x1 convolution on a 1x1 map."""
+
+    role: Role
+    in_channels: int
+    out_channels: int
+    kernel: int = 1
+    stride: int = 1
+    groups: int = 1
+    out_height: int = 1
+    out_width: int = 1
+    batch_norm: bool = True
+    activation: Activation | Gate | None = None
+
+    @property
+    def bias(self) -> bool:
+        """Convolutions that feed a batch norm have no bias; all others have one."""
+        return not self.batch_norm
+
+    @property
+    def weights(self) -> int:
+        return self.kernel * self.kernel * self.in_channels // self.groups * self.out_channels
+
+    @property
+    def macs(self) -> int:
+        return self.weights * self.out_height * self.out_width
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """The signature of one measured unit: everything its time depends on.
+
+    ``conv`` and ``mbconv`` are as in `Block` (the stem and the head's convolution are ``conv``), ``pool`` is the global
+    average pool, ``linear`` a fully connected layer. ``height`` and ``width`` are the input's, in pixels.
+    """
+
+    kind: OpKind
+    height: int
+    width: int
+    in_channels: int
+    out_channels: int
+    kernel: int = 1
+    stride: int = 1
+    expanded: int = 0
+    se: SqueezeExcite | None = None
+    activation: Activation | None = None
+    skip: Skip = "none"
+
+    @property
+    def out_height(self) -> int:
+        return 1 if self.kind == "pool" else -(-self.height // self.stride)
+
+    @property
+    def out_width(self) -> int:
+        return 1 if self.kind == "pool" else -(-self.width // self.stride)
+
+    @property
+    def key(self) -> str:
+        """The Op in one readable word; `Op.parse` reads it back."""
+        se = f"{self.se.channels}{self.se.gate}" if self.se else "0"
+        return (
+            f"{self.kind}-{self.height}x{self.width}x{self.in_channels}-{self.out_channels}-k{self.kernel}"
+            f"-s{self.stride}-e{self.expanded}-se{se}-{self.activation or 'linear'}-{self.skip}"
+        )
+
+    @classmethod
+    def parse(cls, key: str) -> "Op":
+        """Read what `key` wrote; ``ValueError`` if it is not such a word."""
+        match = _KEY.fullmatch(key)
+        if match is None:
+            raise ValueError(
+                f"{key!r} is not an Op; an example: mbconv-56x56x24-24-k3-s1-e72-se24hard_sigmoid-relu-identity"
+            )
+        part = match.groupdict()
+        sizes = ("height", "width", "in_channels", "out_channels", "kernel", "stride", "expanded")
+        gate = part["gate"]
+        return cls(
+            kind=part["kind"],  # type: ignore[arg-type]  # the pattern admits nothing else
+            **{name: int(part[name]) for name in sizes},
+            se=SqueezeExcite(int(part["squeeze"]), gate) if gate else None,  # type: ignore[arg-type]
+            activation=None if part["activation"] == "linear" else part["activation"],  # type: ignore[arg-type]
+            skip=part["skip"],  # type: ignore[arg-type]
+        )
+
+    def convolutions(self) -> list[Conv]:
+        """List the Op's convolutions in the order in which they run."""
+        if self.kind == "pool":
+            return []
+        if self.kind == "linear":
+            return [Conv("linear", self.in_channels, self.out_channels, batch_norm=False, activation=self.activation)]
+        small = (self.out_height, self.out_width)
+        if self.kind == "conv":
+            full = Conv(
+                "full", self.in_channels, self.out_channels, self.kernel, self.stride, 1, *small, True, self.activation
+            )
+            return [full, *self._squeeze_excite(self.out_channels)]
+        convs = []
+        if self.expanded != self.in_channels:
+            large = (self.height, self.width)
+            convs.append(Conv("expand", self.in_channels, self.expanded, 1, 1, 1, *large, True, self.activation))
+        wide = self.expanded
+        convs.append(Conv("depthwise", wide, wide, self.kernel, self.stride, wide, *small, True, self.activation))
+        convs += self._squeeze_excite(wide)
+        convs.append(Conv("project", wide, self.out_channels, 1, 1, 1, *small))
+        return convs
+
+    def _squeeze_excite(self, channels: int) -> list[Conv]:
+        if self.se is None:
+            return []
+        squeeze, gate = self.se.channels, self.se.gate
+        return [
+            Conv("squeeze", channels, squeeze, batch_norm=False, activation="relu"),
+            Conv("excite", squeeze, channels, batch_norm=False, activation=gate),
+        ]
+
+
+_KEY = re.compile(
+    r"(?P<kind>conv|mbconv|pool|linear)-(?P<height>\d+)x(?P<width>\d+)x(?P<in_channels>\d+)-(?P<out_channels>\d+)"
+    r"-k(?P<kernel>\d+)-s(?P<stride>\d+)-e(?P<expanded>\d+)-se(?P<squeeze>\d+)(?P<gate>sigmoid|hard_sigmoid)?"
+    r"-(?P<activation>relu|relu6|hswish|linear)-(?P<skip>none|identity|pool)"
+)
+
+
+def block_op(block: Block, height: int, width: int, in_channels: int) -> Op:
+    """Give the Op that runs a block on an input of this size."""
+    return Op(
+        block.kind,
+        height,
+        width,
+        in_channels,
+        block.out_channels,
+        block.kernel,
+        block.stride,
+        block.expanded,
+        block.se,
+        block.activation,
+        block.skip,
+    )
+
+
+def lower(arch: Arch) -> list[Op]:
+    """Walk a network from image to logits and list its Ops: stem, one a block, head convolution, pool, linear layers.
+
+    Every convolution pads so that its output is ceil(input / stride), TensorFlow's SAME size.
+    """
+    stem = arch.stem
+    size = arch.resolution
+    first = Op("conv", size, size, INPUT_CHANNELS, stem.channels, stem.kernel, stem.stride, activation=stem.activation)
+    ops = [first]
+    for block, channels in arch.with_inputs():
+        ops.append(block_op(block, ops[-1].out_height, ops[-1].out_width, channels))
+    height, width = ops[-1].out_height, ops[-1].out_width
+    return ops + head_ops(arch, height, width, ops[-1].out_channels)
+
+
+def head_ops(arch: Arch, height: int, width: int, in_channels: int) -> list[Op]:
+    """List the Ops after the blocks, for a last feature map of this size."""
+    head = arch.head
+    features = head.conv_channels
+    ops = [
+        Op("conv", height, width, in_channels, features, activation=head.activation),
+        Op("pool", height, width, features, features),
+    ]
+    if head.hidden_channels:
+        ops.append(Op("linear", 1, 1, features, head.hidden_channels, activation=head.activation))
+        features = head.hidden_channels
+    ops.append(Op("linear", 1, 1, features, arch.classes))
+    return ops
