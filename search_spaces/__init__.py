@@ -2,8 +2,9 @@
 
 from search_spaces.arch import Arch, ArchError, Block, Head, SqueezeExcite, Stem
 from search_spaces.arch_files import arch_from_dict, arch_to_dict, load_arch, save_arch
-from search_spaces.checked import FileError
+from search_spaces.checked import FileError, check, read_yaml
 from search_spaces.count import Count, count, count_op
+from search_spaces.errors import InputError
 from search_spaces.op import Conv, Op, lower
 from search_spaces.proxy import proxy_arch
 from search_spaces.reference import reference, references
@@ -19,18 +20,21 @@ __all__ = [
     "Decision",
     "FileError",
     "Head",
+    "InputError",
     "Op",
     "SearchSpace",
     "SqueezeExcite",
     "Stem",
     "arch_from_dict",
     "arch_to_dict",
+    "check",
     "count",
     "count_op",
     "load_arch",
     "load_space",
     "lower",
     "proxy_arch",
+    "read_yaml",
     "reference",
     "references",
     "save_arch",

@@ -8,6 +8,8 @@ from typing import Literal, get_args
 
 from pydantic import ConfigDict
 
+from search_spaces.errors import InputError
+
 Activation = Literal["relu", "relu6", "hswish"]
 Gate = Literal["sigmoid", "hard_sigmoid"]
 Kind = Literal["conv", "mbconv"]
@@ -17,7 +19,7 @@ INPUT_CHANNELS = 3
 STRICT = ConfigDict(extra="forbid")  # for files: a key that no field takes is an error
 
 
-class ArchError(ValueError):
+class ArchError(InputError):
     """The numbers do not describe a network that can be built."""
 
 

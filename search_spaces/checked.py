@@ -8,10 +8,12 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from search_spaces.errors import InputError
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
-class FileError(ValueError):
+class FileError(InputError):
     """A file that cannot be used; the message names the file and all that is wrong with it."""
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from search_spaces.arch import Activation, Arch, Block, Head, Skip, SqueezeExcite, Stem
+from search_spaces.errors import InputError
 from search_spaces.rounding import round_channels
 
 # kernel, expanded, out, squeeze-and-excite, activation, stride: Howard et al. 2019, tables 1 and 2
@@ -156,13 +157,13 @@ def references() -> list[str]:
 
 
 def reference(name: str, width: float = 1.0, resolution: int = 224, classes: int = 1000) -> Arch:
-    """Give a published network, its widths multiplied by ``width``; ``ValueError`` for an unknown name.
+    """Give a published network, its widths multiplied by ``width``; ``InputError`` for an unknown name.
 
     Expansions are relative to the rounded input, and the layer after MobileNetV3's pool is not scaled, as in the
     published tables (Howard et al. 2019, table 9).
     """
     if name not in _NETWORKS:
-        raise ValueError(f"unknown network {name!r}; known are {', '.join(references())}")
+        raise InputError(f"unknown network {name!r}; known are {', '.join(references())}")
     if not 0 < width < float("inf"):
-        raise ValueError(f"width must be a positive number, got {width}")
+        raise InputError(f"width must be a positive number, got {width}")
     return _NETWORKS[name](name, Fraction(str(width)), resolution, classes)

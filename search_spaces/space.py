@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from search_spaces.arch import Activation, Arch, Block, Gate, Head, Skip, SqueezeExcite, Stem
+from search_spaces.errors import InputError
 from search_spaces.op import Op, block_op, head_ops, lower
 from search_spaces.rounding import round_channels
 
@@ -159,18 +160,18 @@ class SearchSpace:
         return tuple(rng.randrange(size) for size in self.sizes)
 
     def check_tokens(self, tokens: Sequence[int]) -> None:
-        """Raise ``ValueError`` unless there is one token in range for each decision."""
+        """Raise ``InputError`` unless there is one token in range for each decision."""
         if len(tokens) != len(self.decisions):
-            raise ValueError(f"space {self.name!r} takes {len(self.decisions)} tokens, got {len(tokens)}")
+            raise InputError(f"space {self.name!r} takes {len(self.decisions)} tokens, got {len(tokens)}")
         for token, decision in zip(tokens, self.decisions, strict=True):
             if not 0 <= token < len(decision.choices):
-                raise ValueError(
+                raise InputError(
                     f"token for {decision.name} must be 0 to {len(decision.choices) - 1} in space {self.name!r}, "
                     f"got {token}"
                 )
 
     def decode(self, tokens: Sequence[int]) -> Arch:
-        """Build the network that the tokens choose; ``ValueError`` if they are not of this space."""
+        """Build the network that the tokens choose; ``InputError`` if they are not of this space."""
         self.check_tokens(tokens)
         rest = list(tokens)
         blocks: list[Block] = []
@@ -183,12 +184,12 @@ class SearchSpace:
         return Arch(self.name, self.resolution, self.classes, self.stem, tuple(blocks), head)
 
     def encode(self, arch: Arch) -> tuple[int, ...]:
-        """Find tokens that decode to this network (the name may differ); ``ValueError`` if the space lacks it."""
+        """Find tokens that decode to this network (the name may differ); ``InputError`` if the space lacks it."""
         if (arch.resolution, arch.classes, arch.stem) == (self.resolution, self.classes, self.stem):
             found = self._encode_from(0, arch.blocks, self.stem.channels, arch.head)
             if found is not None:
                 return found
-        raise ValueError(f"network {arch.name!r} is not a point of space {self.name!r}")
+        raise InputError(f"network {arch.name!r} is not a point of space {self.name!r}")
 
     def _encode_from(self, index: int, blocks: tuple[Block, ...], channels: int, head: Head) -> tuple[int, ...] | None:
         """Match the blocks left to stage ``index`` and on, trying choices in token order."""

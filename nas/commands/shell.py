@@ -1,0 +1,45 @@
+"""What every command shares: exit codes and one-line errors, `--debug`, `--json`."""
+
+import json
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+import click
+import typer
+
+from search_spaces import InputError
+
+Debug = Annotated[bool, typer.Option("--debug", help="On an error, show where in the code it arose.")]
+Json = Annotated[bool, typer.Option("--json", help="End with one line of JSON on standard output.")]
+
+
+def main(command: Callable[..., None], name: str) -> None:
+    """Run a command: exit 0 when done, 2 for the user's mistake (one line on stderr), 1 for a fault of ours."""
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.command()(command)
+    debug = "--debug" in sys.argv
+    try:
+        code = typer.main.get_command(app).main(prog_name=name, standalone_mode=False)
+    except (InputError, click.UsageError) as error:
+        text = error.format_message() if isinstance(error, click.UsageError) else str(error)
+        code = _fail(name, " ".join(text.split()), 2, debug)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        code = _fail(name, "interrupted", 130, debug)
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        code = _fail(name, f"failed: {' '.join(text.split())} (--debug shows where)", 1, debug)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def print_json(values: Mapping[str, Any]) -> None:
+    """Print the line that ``--json`` promises."""
+    print(json.dumps(values), flush=True)
+
+
+def _fail(name: str, message: str, code: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    print(f"{name}: {message}", file=sys.stderr, flush=True)
+    return code

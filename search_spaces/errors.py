@@ -1,0 +1,13 @@
+"""The root of all errors that are the user's to mend.
+
+    InputError (ValueError)        one line: what was wrong, what is allowed, what to do
+    ├── ArchError                  numbers that do not describe a network        search_spaces.arch
+    ├── FileError                  a file that cannot be used                    search_spaces.checked
+    └── MissingOpsError            a latency table without some Ops              latency.table
+
+Commands print an InputError as one line and exit with 2; anything else is a fault of ours.
+"""
+
+
+class InputError(ValueError):
+    """Something given from outside cannot be used; the message is written for whoever gave it."""
