@@ -1,0 +1,21 @@
+"""Latency: tables of Op times, where they come from, and how well they predict. No torch, no ray.
+
+`latency.build_table` (scipy) is imported by whoever builds a table: it is heavy.
+"""
+
+from latency.host import time_onnx
+from latency.table import Accuracy, LatencyTable, MissingOpsError, TableHeader
+from latency.table_files import load_table, save_table, shipped_tables
+from latency.timing import Timing
+
+__all__ = [
+    "Accuracy",
+    "LatencyTable",
+    "MissingOpsError",
+    "TableHeader",
+    "Timing",
+    "load_table",
+    "save_table",
+    "shipped_tables",
+    "time_onnx",
+]

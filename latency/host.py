@@ -1,0 +1,62 @@
+"""Timing whole networks on this host, by ONNX Runtime."""
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from latency.timing import Timing
+from search_spaces import FileError
+
+WARM_UP_CALLS = 5  # a round: the first calls allocate, fill caches and raise the clock
+
+
+def time_onnx(model: Path | bytes, threads: int = 1, rounds: int = 5, calls: int = 20) -> Timing:
+    """Time an ONNX model at batch 1 on this host's CPU, on random input; one thread stays on one core.
+
+    Each of ``rounds`` warms up, then times ``calls`` single calls. ``FileError`` if ONNX Runtime cannot load the model.
+    """
+    import numpy as np  # heavy, and few who import latency time anything
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors only: what it says of a model's initialisers helps nobody here
+    source = model if isinstance(model, bytes) else str(model)
+    try:
+        session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions share no base class
+        name = "the model" if isinstance(model, bytes) else model
+        raise FileError(f"ONNX Runtime cannot load {name}: {' '.join(str(error).split())}") from error
+    rng = np.random.default_rng(0)
+    feed = {
+        node.name: rng.standard_normal([size if isinstance(size, int) else 1 for size in node.shape], np.float32)
+        for node in session.get_inputs()
+    }
+    seconds = []
+    with _on_one_core() if threads == 1 else contextlib.nullcontext():
+        for _ in range(rounds):
+            for _ in range(WARM_UP_CALLS):
+                session.run(None, feed)
+            for _ in range(calls):
+                start = time.perf_counter()
+                session.run(None, feed)
+                seconds.append(time.perf_counter() - start)
+    p10, median, p90 = np.percentile(np.array(seconds) * 1e3, [10, 50, 90])
+    return Timing(float(median), float(p10), float(p90), len(seconds))
+
+
+@contextlib.contextmanager
+def _on_one_core() -> Iterator[None]:
+    """Keep this thread on one core, where the system lets us: moving to another empties its caches."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(allowed)})  # the first core serves most interrupts
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
