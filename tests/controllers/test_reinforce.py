@@ -1,0 +1,115 @@
+"""REINFORCE learns what random search can't, and says how it is doing."""
+
+import itertools
+import statistics
+
+import pytest
+
+from controllers import Controller, Proposal, create
+
+SIZES = (4, 2, 2, 3, 3, 3)
+
+
+def reward_of(proposal: Proposal) -> float:
+    """Give the share of decisions that took their last choice: separable, best 1."""
+    return sum(token == size - 1 for token, size in zip(proposal.tokens, SIZES, strict=True)) / len(SIZES)
+
+
+def rewards_of_search(name: str, seed: int) -> list[float]:
+    """Search for 200 trials in batches of 5."""
+    controller, rewards = create(name, SIZES, seed), []
+    for _ in range(40):
+        results = [(proposal, reward_of(proposal)) for proposal in controller.ask(5)]
+        controller.tell(results)
+        rewards += [reward for _, reward in results]
+    return rewards
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_it_gathers_far_more_reward_than_random_search(seed: int) -> None:
+    # Random search expects (1/4 + 1/2 + 1/2 + 1/3 + 1/3 + 1/3) / 6 = 0.375 a trial.
+    assert statistics.fmean(rewards_of_search("random", seed)) == pytest.approx(0.375, abs=0.05)
+    rewards = rewards_of_search("reinforce", seed)
+    assert statistics.fmean(rewards) > 0.5
+    assert statistics.fmean(rewards[-50:]) > 0.7
+
+
+def taught(controller: Controller, batches: int = 60) -> Controller:
+    for _ in range(batches):
+        controller.tell([(proposal, reward_of(proposal)) for proposal in controller.ask(5)])
+    return controller
+
+
+def test_learning_is_alike_for_rewards_of_any_scale_and_offset() -> None:
+    controllers = [create("reinforce", SIZES, seed=1), create("reinforce", SIZES, seed=1)]
+    for _ in range(10):
+        small, large = (controller.ask(5) for controller in controllers)
+        assert [p.tokens for p in small] == [p.tokens for p in large]
+        controllers[0].tell([(proposal, reward_of(proposal)) for proposal in small])
+        controllers[1].tell([(proposal, 1024 * reward_of(proposal) - 256) for proposal in large])
+
+
+def test_entropy_falls_as_it_learns() -> None:
+    assert taught(create("reinforce", SIZES)).diagnostics()["entropy_share"] < 0.7
+
+
+def test_a_larger_entropy_weight_keeps_the_policy_wider() -> None:
+    narrow, wide = (taught(create("reinforce", SIZES, options={"entropy_weight": weight})) for weight in (0.0, 0.5))
+    assert wide.diagnostics()["entropy_share"] > narrow.diagnostics()["entropy_share"] + 0.1
+
+
+def test_diagnostics_tell_of_the_last_update() -> None:
+    controller = create("reinforce", (2, 2))
+    controller.tell([(Proposal((0, 0)), 0.5), (Proposal((1, 1)), 0.7)])
+    controller.tell([(Proposal((0, 0)), 0.5), (Proposal((1, 1)), 0.9)])
+    diagnostics = controller.diagnostics()
+    assert diagnostics["updates"] == 2.0
+    # After two batches of two, k = 0.95**2 = 0.9025: means 0.6 and 0.7, (k * 0.6 + 0.7) / (k + 1) = 0.652562
+    assert diagnostics["baseline"] == pytest.approx(0.652562, abs=1e-6)
+    # Advantages over the first batch's mean: -0.1 and 0.3; their standard deviation is 0.2.
+    assert diagnostics["advantage_std"] == pytest.approx(0.2)
+    assert diagnostics["gradient_norm"] > 0
+
+
+def test_the_loss_is_the_policy_gradients_less_the_entropy_bonus() -> None:
+    # One batch of one over a decision without a choice: advantage 0, log-probability 0, entropy 0.
+    controller = create("reinforce", (1,))
+    controller.tell([(Proposal((0,)), 0.5)])
+    assert controller.diagnostics()["loss"] == pytest.approx(0.0, abs=1e-7)
+    # Weights start near zero, so a decision of 3 starts near uniform: the loss is about -0.5 * ln 3 = -0.549.
+    controller = create("reinforce", (3,), options={"entropy_weight": 0.5})
+    controller.tell([(Proposal((0,)), 0.5)])
+    assert controller.diagnostics()["loss"] == pytest.approx(-0.549, abs=0.02)
+
+
+def test_a_settled_policy_learns_less_from_a_late_result_it_would_no_longer_propose() -> None:
+    late = Proposal((0,) * 6)  # the worst; a settled policy gives it far less than a new one's (1/4)(1/2)^2(1/3)^3
+    known, unknown = (taught(create("reinforce", SIZES, seed=2)) for _ in range(2))
+    known.tell([(Proposal(late.tokens, -6.07), 1.0)])
+    unknown.tell([(late, 1.0)])
+    assert known.diagnostics()["gradient_norm"] < unknown.diagnostics()["gradient_norm"] / 2
+
+
+def test_options_of_a_saved_state_must_be_those_of_the_run() -> None:
+    state = create("reinforce", SIZES, options={"learning_rate": 0.5}).state_dict()
+    with pytest.raises(ValueError, match="saved with options"):
+        create("reinforce", SIZES).load_state_dict(state)
+
+
+def test_importance_limit_bounds_what_one_late_result_can_do() -> None:
+    norms = []
+    for limit in (1.0, 2.0):
+        controller = create("reinforce", SIZES, seed=3, options={"importance_limit": limit, "entropy_weight": 0.0})
+        controller.tell([(Proposal((0,) * 6), 0.4), (Proposal((1,) * 6), 0.6)])
+        # Proposed with a probability of exp(-50): now far more likely, so the limit holds.
+        controller.tell([(Proposal((1,) * 6, -50.0), 0.9)])
+        norms.append(controller.diagnostics()["gradient_norm"])
+    assert norms[1] == pytest.approx(2 * norms[0], rel=1e-4)
+
+
+def test_a_long_run_of_many_small_batches_stays_finite() -> None:
+    controller = create("reinforce", (2, 3), seed=4, options={"learning_rate": 0.3})
+    for index in itertools.islice(itertools.cycle(range(2)), 200):
+        controller.tell([(proposal, float(index)) for proposal in controller.ask(1)])
+    tokens = [proposal.tokens for proposal in controller.ask(10)]
+    assert all(0 <= a < 2 and 0 <= b < 3 for a, b in tokens)
