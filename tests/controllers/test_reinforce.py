@@ -54,7 +54,7 @@ def test_entropy_falls_as_it_learns() -> None:
 
 
 def test_a_larger_entropy_weight_keeps_the_policy_wider() -> None:
-    narrow, wide = (taught(create("reinforce", SIZES, options={"entropy_weight": weight})) for weight in (0.0, 0.5))
+    narrow, wide = (taught(create("reinforce", SIZES, options={"entropy_weight": weight})) for weight in (0.0, 2.0))
     assert wide.diagnostics()["entropy_share"] > narrow.diagnostics()["entropy_share"] + 0.1
 
 
@@ -84,10 +84,20 @@ def test_the_loss_is_the_policy_gradients_less_the_entropy_bonus() -> None:
 
 def test_a_settled_policy_learns_less_from_a_late_result_it_would_no_longer_propose() -> None:
     late = Proposal((0,) * 6)  # the worst; a settled policy gives it far less than a new one's (1/4)(1/2)^2(1/3)^3
-    known, unknown = (taught(create("reinforce", SIZES, seed=2)) for _ in range(2))
+    options = {"entropy_weight": 0.0}  # its gradient would be there however little the result counts
+    known, unknown = (taught(create("reinforce", SIZES, seed=2, options=options)) for _ in range(2))
     known.tell([(Proposal(late.tokens, -6.07), 1.0)])
     unknown.tell([(late, 1.0)])
     assert known.diagnostics()["gradient_norm"] < unknown.diagnostics()["gradient_norm"] / 2
+
+
+def test_the_entropy_weight_is_shared_by_the_root_of_the_number_of_decisions() -> None:
+    # One decision of 4 and four of 2 are near uniform: entropies ln 4 and 4 ln 2. With weight 0.5 the losses are
+    # about -0.5 * ln 4 = -0.693 and -0.5 / sqrt(4) * 4 ln 2 = -0.693. A batch of one has an advantage of 0.
+    for sizes in ((4,), (2, 2, 2, 2)):
+        controller = create("reinforce", sizes, options={"entropy_weight": 0.5})
+        controller.tell([(Proposal((0,) * len(sizes)), 0.5)])
+        assert controller.diagnostics()["loss"] == pytest.approx(-0.693, abs=0.02)
 
 
 def test_options_of_a_saved_state_must_be_those_of_the_run() -> None:
