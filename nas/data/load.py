@@ -106,7 +106,11 @@ def _from_files(
 
 def _existing(source: str | Path) -> Path:
     path = Path(source).expanduser()
-    if not path.exists():
+    try:
+        found = path.exists() and source != ""  # an empty path would mean the current folder
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    if not found:
         raise InputError(
             f"no data set {str(source)!r}: give a shipped one ({', '.join(SHIPPED)}), or the path of a folder or zip"
         )

@@ -53,16 +53,27 @@ def open_source(path: Path) -> Iterator[Source]:
     if path.is_dir():
         yield _Folder(path, *_walk(path))
         return
-    if not zipfile.is_zipfile(path):
-        if path.suffix.lower() == ".zip":
-            raise InputError(f"{path} is not a whole zip file; it is damaged or cut short: fetch or make it again")
-        raise InputError(f"{path} is neither a folder nor a zip file; give one that holds class/name.jpg")
-    try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be opened as a zip file: {error}; fetch or make it again") from error
+    archive = _archive(path)
     with archive:
         yield _Zip(path, archive, *_members(path, archive))
+
+
+def _archive(path: Path) -> zipfile.ZipFile:
+    neither = f"{path} is neither a folder nor a zip file; give one that holds class/name.jpg"
+    if not path.is_file():
+        raise InputError(neither)
+    try:
+        with path.open("rb") as stream:
+            found = zipfile.is_zipfile(stream)
+        if not found and path.suffix.lower() == ".zip":
+            raise InputError(f"{path} is not a whole zip file; it is damaged or cut short: fetch or make it again")
+        if not found:
+            raise InputError(neither)
+        return zipfile.ZipFile(path)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except zipfile.BadZipFile as error:
+        raise InputError(f"{path} is damaged: {error}; fetch or make it again") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +116,8 @@ def _walk(root: Path) -> tuple[list[SourceFile], list[Parts]]:
             status = (root / at).stat()
             if (status.st_dev, status.st_ino) in above:
                 continue
+            if at:
+                folders.append(_parts(at))
             within = above | {(status.st_dev, status.st_ino)}
             with os.scandir(root / at) as entries:
                 for entry in entries:
@@ -112,7 +125,6 @@ def _walk(root: Path) -> tuple[list[SourceFile], list[Parts]]:
                     if _ignored(entry.name):
                         continue
                     if entry.is_dir():
-                        folders.append(_parts(key))
                         waiting.append((key, within))
                     elif stat.S_ISREG((status := entry.stat()).st_mode):
                         files.append(SourceFile(key, _parts(key), status.st_size, status.st_mtime_ns))
@@ -125,7 +137,7 @@ def _members(path: Path, archive: zipfile.ZipFile) -> tuple[list[SourceFile], li
     files: dict[Parts, SourceFile] = {}  # the last member of a name counts, as when unpacking
     folders: set[Parts] = set()
     for info in archive.infolist():
-        parts = _parts(info.filename)
+        parts = _parts(info.filename.replace("\\", "/"))  # some systems write zips so
         if not parts or any(_ignored(part) for part in parts):
             continue
         folders.update(parts[:depth] for depth in range(1, len(parts)))
@@ -139,10 +151,8 @@ def _members(path: Path, archive: zipfile.ZipFile) -> tuple[list[SourceFile], li
 
 
 def _parts(key: str) -> Parts:
-    # Systems spell accents as one character or two, and some write zips with backslashes.
-    return tuple(
-        part for part in unicodedata.normalize("NFC", key).replace("\\", "/").split("/") if part not in ("", ".")
-    )
+    # Systems spell accented letters as one character or as two.
+    return tuple(part for part in unicodedata.normalize("NFC", key).split("/") if part not in ("", "."))
 
 
 def _ignored(name: str) -> bool:
