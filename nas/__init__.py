@@ -3,3 +3,43 @@
 from nas.siblings import check_siblings
 
 check_siblings()  # before anything of a sibling is imported; Ray workers run it, too
+
+from latency import LatencyTable, MissingOpsError, load_table
+from nas.build import build
+from nas.rewards import absolute_reward, hard_reward, soft_reward
+from search_spaces import (
+    Arch,
+    Block,
+    Count,
+    InputError,
+    SearchSpace,
+    count,
+    load_arch,
+    load_space,
+    reference,
+    references,
+    save_arch,
+    shipped_spaces,
+)
+
+__all__ = [
+    "Arch",
+    "Block",
+    "Count",
+    "InputError",
+    "LatencyTable",
+    "MissingOpsError",
+    "SearchSpace",
+    "absolute_reward",
+    "build",
+    "count",
+    "hard_reward",
+    "load_arch",
+    "load_space",
+    "load_table",
+    "reference",
+    "references",
+    "save_arch",
+    "shipped_spaces",
+    "soft_reward",
+]

@@ -9,7 +9,7 @@ from search_spaces.op import Conv, Op, lower
 from search_spaces.proxy import proxy_arch
 from search_spaces.reference import reference, references
 from search_spaces.space import Decision, SearchSpace
-from search_spaces.space_files import load_space, shipped_spaces, space_from_dict
+from search_spaces.space_files import load_space, shipped_spaces, space_from_dict, space_text
 
 __all__ = [
     "Arch",
@@ -40,4 +40,5 @@ __all__ = [
     "save_arch",
     "shipped_spaces",
     "space_from_dict",
+    "space_text",
 ]

@@ -17,19 +17,30 @@ class FileError(InputError):
     """A file that cannot be used; the message names the file and all that is wrong with it."""
 
 
-def read_yaml(path: Path) -> Mapping[str, Any]:
-    """Read a YAML file that holds a mapping; ``FileError`` if it is missing, not YAML or something else."""
+def read_text(path: Path) -> str:
+    """Read a text file; ``FileError`` if it is missing or not text."""
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise FileError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise FileError(f"{path} is not a text file") from error
+
+
+def parse_yaml(text: str, where: str) -> Mapping[str, Any]:
+    """Parse YAML that holds a mapping; ``FileError`` if it is not YAML or something else."""
+    try:
+        data = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise FileError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        raise FileError(f"{where} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):
-        raise FileError(f"{path} must hold a mapping of keys to values, got {type(data).__name__}")
+        raise FileError(f"{where} must hold a mapping of keys to values, got {type(data).__name__}")
     return data
+
+
+def read_yaml(path: Path) -> Mapping[str, Any]:
+    """Read a YAML file that holds a mapping; ``FileError`` if it is missing, not YAML or something else."""
+    return parse_yaml(read_text(path), str(path))
 
 
 def check(model: type[Model], data: Mapping[str, Any], where: str) -> Model:

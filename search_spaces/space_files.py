@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, model_validator
 
 from search_spaces.arch import Activation, Gate, Skip, Stem
-from search_spaces.checked import FileError, check, read_yaml
+from search_spaces.checked import FileError, check, parse_yaml, read_text
 from search_spaces.space import HeadChoices, Rules, SearchSpace, Stage
 
 Item = TypeVar("Item")
@@ -142,13 +142,19 @@ def shipped_spaces() -> list[str]:
     )
 
 
+def space_text(name_or_path: str | Path) -> str:
+    """Read the text of a shipped space by name, or of a YAML file; ``FileError`` if there is none."""
+    name = str(name_or_path)
+    if name in shipped_spaces():
+        return (resources.files("search_spaces.spaces") / f"{name}.yaml").read_text(encoding="utf-8")
+    path = Path(name_or_path)
+    if not path.is_file():
+        raise FileError(f"unknown space {name!r}; give one of {', '.join(shipped_spaces())}, or a YAML file")
+    return read_text(path)
+
+
 def load_space(name_or_path: str | Path) -> SearchSpace:
     """Load a shipped space by name, or a YAML file; ``FileError`` with all that is wrong with it."""
     name = str(name_or_path)
-    if name in shipped_spaces():
-        with resources.as_file(resources.files("search_spaces.spaces") / f"{name}.yaml") as path:
-            return space_from_dict(dict(read_yaml(path)), f"space {name!r}")
-    path = Path(name_or_path)
-    if not path.exists():
-        raise FileError(f"unknown space {name!r}; give one of {', '.join(shipped_spaces())}, or a YAML file")
-    return space_from_dict(dict(read_yaml(path)), name)
+    where = f"space {name!r}" if name in shipped_spaces() else name
+    return space_from_dict(dict(parse_yaml(space_text(name_or_path), where)), where)

@@ -1,0 +1,120 @@
+"""nas-search: find a seed architecture for a latency target."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from nas.commands import shell
+from nas.config import FREE_ON_RESUME, SearchConfig, load_config
+from nas.search_run import SearchRun, Summary, begin, resume
+from search_spaces import InputError
+
+Option = typer.Option
+
+
+def command(
+    target_ms: Annotated[
+        float | None, Option(help="Latency that the network should have on the device, in ms.")
+    ] = None,
+    w: Annotated[
+        float | None, Option(help="Strength of the latency in the reward: -0.15 for small targets, -0.07 for large.")
+    ] = None,
+    device: Annotated[str | None, Option(help="Latency table: a shipped name (pixel1) or a file.")] = None,
+    space: Annotated[
+        str | None, Option(help="Search space: a shipped name or a YAML file; else the one that suits the target.")
+    ] = None,
+    data: Annotated[str | None, Option(help="Images: digits, a folder class/name.jpg, or a zip of one.")] = None,
+    controller: Annotated[str | None, Option(help="Who proposes networks: reinforce or random.")] = None,
+    reward: Annotated[str | None, Option(help="soft, hard or absolute.")] = None,
+    trials: Annotated[int | None, Option(help="How many networks to propose.")] = None,
+    batch: Annotated[int | None, Option(help="Finished trials a policy update.")] = None,
+    workers: Annotated[int | None, Option(help="Trials at a time; else one for each core.")] = None,
+    gpus_per_trial: Annotated[float | None, Option(help="Share of a GPU that each trial gets, such as 0.25.")] = None,
+    ray_address: Annotated[str | None, Option(help="A running Ray cluster; else one is started here.")] = None,
+    seed: Annotated[int | None, Option(help="Seed of all randomness.")] = None,
+    out: Annotated[Path | None, Option(help="Folder of the run; else runs/<time>-<data>.")] = None,
+    config: Annotated[Path | None, Option(help="YAML file with any of these and the proxy task.")] = None,
+    resume_from: Annotated[Path | None, Option("--resume", help="Go on with the run in this folder.")] = None,
+    skip_bad_images: Annotated[
+        bool | None, Option("--skip-bad-images", help="Go on without images that cannot be read.")
+    ] = None,
+    as_json: shell.Json = False,
+    debug: shell.Debug = False,
+) -> None:
+    """Search for a network that is accurate on your images and meets a latency target on your device.
+
+    Example: nas-search --target-ms 15 --w -0.15 --trials 60 --data flowers/
+    """
+    flags = {
+        "target_ms": target_ms,
+        "w": w,
+        "device": device,
+        "space": space,
+        "data": data,
+        "controller": controller,
+        "reward": reward,
+        "trials": trials,
+        "batch": batch,
+        "workers": workers,
+        "gpus_per_trial": gpus_per_trial,
+        "ray_address": ray_address,
+        "seed": seed,
+        "skip_bad_images": skip_bad_images,
+    }
+    console = Console(stderr=as_json)
+    run = _resumed(resume_from, config, flags, out, console) if resume_from else _begun(config, flags, out, console)
+    summary = run.complete()
+    _print_summary(summary, console)
+    if as_json:
+        shell.print_json(summary.to_dict())
+
+
+def _begun(config: Path | None, flags: dict[str, Any], out: Path | None, console: Console) -> SearchRun:
+    if config is None and flags["target_ms"] is None:
+        raise InputError("--target-ms is missing: the latency to search for, in ms (or give --config FILE)")
+    settings = load_config(config, flags)
+    name = Path(settings.data).stem
+    path = out or Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}-{name}"
+    return begin(path, settings, console)
+
+
+def _resumed(folder: Path, config: Path | None, flags: dict[str, Any], out: Path | None, console: Console) -> SearchRun:
+    if out is not None:
+        raise InputError("--resume goes on in the run's own folder; leave --out away")
+    return resume(folder, lambda recorded: _continued(folder, recorded, config, flags), console)
+
+
+def _continued(folder: Path, recorded: dict[str, Any], config: Path | None, flags: dict[str, Any]) -> SearchConfig:
+    """Join what was asked now with what the run was begun with; refuse what would make it another search."""
+    before = load_config(None, {}, recorded)
+    now = load_config(config, flags, recorded)
+    for name in sorted(set(SearchConfig.model_fields) - FREE_ON_RESUME):
+        old, new = getattr(before, name), getattr(now, name)
+        if old != new:
+            raise InputError(
+                f"the run in {folder} was begun with {name} {_short(old)}, not {_short(new)}; "
+                f"leave it away to go on, or start a new run with another --out"
+            )
+    return now
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _print_summary(summary: Summary, console: Console) -> None:
+    for line in summary.lines():
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def main() -> None:
+    """Run the command."""
+    shell.main(command, "nas-search")
+
+
+if __name__ == "__main__":
+    main()

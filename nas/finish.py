@@ -1,0 +1,117 @@
+"""The end of a search: choose the seed, train it longer, export and time it, write the report."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from latency import Timing, time_onnx
+from nas.build import build
+from nas.config import SearchConfig
+from nas.data import ImageData
+from nas.environment import available_cores
+from nas.export import check_onnx, export_onnx
+from nas.recipe import recipe_for
+from nas.run_folder import RunFolder
+from nas.search import Trial, child_seed
+from nas.training import Trained, train
+from search_spaces import Arch, SearchSpace, arch_to_dict, count, proxy_arch
+
+ONNX_TOLERANCE = 1e-4  # largest difference of a logit between torch and ONNX Runtime
+CHECKED_IMAGES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """What the search ended with; latencies in ms, accuracies in [0, 1]."""
+
+    seed: Trial
+    final_accuracy: float
+    onnx_difference: float
+    proxy_host_ms: float
+    deployed_host_ms: float
+
+
+def finish(
+    run: RunFolder,
+    seed: Trial,
+    space: SearchSpace,
+    config: SearchConfig,
+    data: ImageData,
+    on_epoch: Callable[[int, int], None],
+) -> Finish:
+    """Train the seed from scratch with the long recipe, export and time it, and write ``seed.yaml`` and ``seed.onnx``.
+
+    The exported file is the network as trained, at the proxy task's size. Its host time stands beside that of the
+    network as deployed (the space's resolution and classes), the one that the table's figure is about.
+    """
+    arch = space.decode(seed.tokens)
+    run.write_seed(_seed_file(seed, arch, config))  # first the architecture: what follows takes minutes
+    child = proxy_arch(arch, config.proxy.resolution, len(data.classes), config.proxy.smallest_map)
+    recipe = recipe_for(config.final, data.name)
+    epochs = recipe.epochs_for(len(data.train))
+    trained = train(
+        child,
+        data,
+        recipe,
+        child_seed(config.seed, seed.key),
+        device="cuda" if config.gpus_per_trial else "cpu",
+        threads=available_cores(),
+        on_epoch=lambda epoch, loss: on_epoch(epoch, epochs),
+    )
+    difference = _export(trained, run.path / "seed.onnx", data)
+    proxy, deployed = time_onnx(run.path / "seed.onnx"), time_deployed(arch)
+    result = Finish(seed, trained.accuracy, difference, proxy.median_ms, deployed.median_ms)
+    final = {
+        "accuracy": trained.accuracy,
+        "epochs": epochs,
+        "seconds": round(trained.seconds, 1),
+        "train_images": len(data.train),
+        "validation_images": len(data.validation),
+        "resolution": config.proxy.resolution,
+        "onnx_largest_difference": difference,
+    }
+    host = {"runtime": "onnxruntime, 1 thread", "deployed_ms": _timing(deployed), "proxy_ms": _timing(proxy)}
+    run.write_seed(_seed_file(seed, arch, config) | {"final": final, "host": host})
+    return result
+
+
+def time_deployed(arch: Arch) -> Timing:
+    """Time a network at its deployed size on one thread of this host, by ONNX Runtime; weights do not matter for it."""
+    with TemporaryDirectory(prefix="nas-onnx-") as folder:
+        path = Path(folder) / "deployed.onnx"
+        export_onnx(build(arch).eval(), path, arch.resolution)
+        return time_onnx(path)
+
+
+def _export(trained: Trained, path: Path, data: ImageData) -> float:
+    """Write the ONNX file and compare its logits with torch's on validation images."""
+    model = trained.model.cpu().eval()
+    export_onnx(model, path, int(data.images.shape[1]))
+    difference = check_onnx(model, path, data.images[data.validation[:CHECKED_IMAGES]])
+    if difference > ONNX_TOLERANCE:
+        raise RuntimeError(f"{path.name} differs from torch by {difference:.2g}, more than {ONNX_TOLERANCE:g}")
+    return difference
+
+
+def _seed_file(seed: Trial, arch: Arch, config: SearchConfig) -> dict[str, Any]:
+    costs = count(arch)
+    return {
+        "space": config.space,
+        "tokens": list(seed.tokens),
+        "trial": seed.trial,
+        "key": seed.key,
+        "device": config.device,
+        "target_ms": config.target_ms,
+        "latency_ms": seed.latency_ms,
+        "accuracy": seed.accuracy,
+        "reward": seed.reward,
+        "macs": costs.macs,
+        "params": costs.params,
+        "arch": arch_to_dict(arch),
+    }
+
+
+def _timing(timing: Timing) -> dict[str, Any]:
+    return {"median": timing.median_ms, "p10": timing.p10_ms, "p90": timing.p90_ms, "runs": timing.runs}

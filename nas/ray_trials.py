@@ -1,0 +1,205 @@
+"""Trials on Ray Tune: the only file that imports ray.
+
+An adapter joins a `Search` to Tune: Tune asks it for the next trial and reports each one's outcome. Everything that must
+survive is written by the search itself; Tune's own state is thrown away.
+"""
+
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Protocol
+
+import ray
+from ray import tune
+from ray.tune.experiment import Trial as TuneTrial
+from ray.tune.search import Searcher
+
+from nas.search import Outcome, Search
+from search_spaces import Arch, arch_from_dict, arch_to_dict
+
+
+class Evaluator(Protocol):
+    """Trains and judges one network on a worker; must bear pickling."""
+
+    def __call__(self, arch: Arch, key: str) -> Outcome: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where trials run: how many at a time, and what each may use."""
+
+    workers: int
+    cpus_per_trial: int
+    gpus_per_trial: float = 0.0
+    ray_address: str | None = None
+
+
+@dataclass(slots=True)
+class TrialClock:
+    """Measures what running the trials cost beyond the trials themselves; start-up is left out."""
+
+    first_start: float = float("inf")
+    last_end: float = 0.0
+    trial_seconds: float = 0.0
+
+    def add(self, seconds: float, now: float) -> None:
+        """Note a trial that ended now, on a monotonic clock, and took this long."""
+        self.last_end = now
+        self.first_start = min(self.first_start, now - seconds)
+        self.trial_seconds += seconds
+
+    def overhead(self, workers: int) -> float | None:
+        """Give (wall time - trial seconds / workers) / wall time, or None where no trial ran."""
+        wall = self.last_end - self.first_start
+        return (wall - self.trial_seconds / workers) / wall if wall > 0 else None
+
+
+@contextmanager
+def ray_cluster(address: str | None) -> Iterator[str]:
+    """Start Ray on this machine, or join the cluster at ``address``; yields the dashboard's address."""
+    quiet = {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the run folder is the record
+        "TUNE_DISABLE_SIGINT_HANDLER": "1",
+        "RAY_AIR_NEW_OUTPUT": "0",  # the older one keeps silent when asked to
+        "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    }
+    for name, value in quiet.items():
+        os.environ.setdefault(name, value)
+    context = ray.init(
+        address=address,
+        include_dashboard=None if address else True,
+        logging_level=logging.ERROR,
+        log_to_driver=False,
+    )
+    try:
+        yield f"http://{context.dashboard_url}" if context.dashboard_url else ""
+    finally:
+        ray.shutdown()
+
+
+def run_on_ray(search: Search, evaluate: Evaluator, placement: Placement) -> TrialClock:
+    """Run a search's trials on the Ray cluster that this process is connected to, until the search is done."""
+    clock = TrialClock()
+    if search.done:
+        return clock
+    adapter = _SearchAdapter(search, placement.workers, clock)
+    resources = {"cpu": placement.cpus_per_trial, "gpu": placement.gpus_per_trial}
+    trainable = tune.with_resources(tune.with_parameters(_ChildTrial, evaluate=evaluate), resources)
+    with tempfile.TemporaryDirectory(prefix="nas-tune-") as storage:
+        tuner = tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                search_alg=adapter,
+                num_samples=-1,  # the search knows when it is done
+                reuse_actors=True,  # a process a trial costs 1.4 s, a reused one 0.07 s
+                trial_name_creator=_trial_name,
+                trial_dirname_creator=_trial_folder,
+            ),
+            run_config=tune.RunConfig(name="search", storage_path=storage, verbose=0),
+        )
+        tuner.fit()
+    return clock
+
+
+class _ChildTrial(tune.Trainable):
+    """One candidate on a worker; the actor is used again for the next one."""
+
+    def setup(self, config: dict[str, Any], evaluate: Evaluator | None = None) -> None:
+        self._candidate = config
+        self._evaluate = evaluate
+
+    def step(self) -> dict[str, Any]:
+        assert self._evaluate is not None  # with_parameters always gives it
+        start = time.monotonic()
+        try:
+            arch = arch_from_dict(self._candidate["arch"])
+            outcome = self._evaluate(arch, self._candidate["key"])
+        except Exception as error:  # a failed child is an outcome, never an exception in the driver
+            outcome = Outcome(None, time.monotonic() - start, f"{type(error).__name__}: {error}")
+        return asdict(outcome) | {"done": True}
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._candidate = new_config
+        return True
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Save nothing: a trial is one step, and Tune asks at its end all the same."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Load nothing."""
+
+
+class _SearchAdapter(Searcher):
+    """Joins a `Search` to Tune.
+
+    Tune pickles its searcher when it starts and saves it now and then. The copy holds nothing: what is to survive is in
+    the run folder, and the object that Tune goes on to use is this one.
+    """
+
+    def __init__(self, search: Search, workers: int, clock: TrialClock) -> None:
+        super().__init__()
+        self._search: Search | None = search
+        self._workers = workers
+        self._clock = clock
+        self._running: dict[str, int] = {}  # Tune's name of a trial -> ours
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
+        search = self._live()
+        finished: Any = Searcher.FINISHED  # a string, which ray's own types leave out
+        if search.done:
+            return finished  # type: ignore[no-any-return]
+        if len(self._running) >= self._workers:
+            return None
+        candidate = search.next()
+        if candidate is None:
+            return finished if search.done else None
+        self._running[trial_id] = candidate.trial
+        return {
+            "trial": candidate.trial,
+            "latency_ms": candidate.latency_ms,
+            "key": candidate.key,
+            "arch": arch_to_dict(candidate.arch),
+        }
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        if trial_id not in self._running:
+            return
+        trial = self._running.pop(trial_id)
+        if error or not result:
+            outcome = Outcome(None, 0.0, "the worker process died", network_fault=False)
+        else:
+            outcome = Outcome(**{field.name: result[field.name] for field in fields(Outcome)})
+        self._clock.add(outcome.seconds, time.monotonic())
+        self._live().finish(trial, outcome)
+
+    def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
+        return True
+
+    def save(self, checkpoint_path: str) -> None:
+        Path(checkpoint_path).touch()
+
+    def restore(self, checkpoint_path: str) -> None:
+        raise NotImplementedError("a search is resumed from its run folder, not by Tune")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_search": None, "_clock": None}
+
+    def _live(self) -> Search:
+        if self._search is None:
+            raise RuntimeError("this is Tune's pickled copy of the searcher; it holds no search")
+        return self._search
+
+
+def _trial_name(trial: TuneTrial) -> str:
+    return f"trial {trial.config['trial']}: {trial.config['latency_ms']:.1f} ms"
+
+
+def _trial_folder(trial: TuneTrial) -> str:
+    return f"trial-{trial.config['trial']}"

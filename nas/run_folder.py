@@ -1,0 +1,158 @@
+"""A run: one folder, append-only, enough to resume a search and to report on it."""
+
+import contextlib
+import csv
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from filelock import FileLock, Timeout
+
+from nas.pareto import pareto_front
+from nas.search import PolicyUpdate, Trial
+from search_spaces import FileError, InputError, SearchSpace, load_space
+
+TRIALS, UPDATES, CONFIG, SPACE = "trials.jsonl", "updates.jsonl", "config.yaml", "space.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """The files of one run; ``path`` exists and holds a ``config.yaml``."""
+
+    path: Path
+
+    @classmethod
+    def create(
+        cls, path: Path, config: Mapping[str, Any], space_text: str, environment: Mapping[str, Any]
+    ) -> "RunFolder":
+        """Begin a run in a new or empty folder; ``InputError`` if the folder already holds one."""
+        check_free(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            (path / SPACE).write_text(space_text, encoding="utf-8")
+            (path / "environment.json").write_text(json.dumps(environment, indent=2), encoding="utf-8")
+            (path / TRIALS).touch()
+            # last: a folder with a config.yaml is a run
+            write_atomically(path / CONFIG, yaml.safe_dump(dict(config), sort_keys=False))
+        except OSError as error:
+            raise InputError(
+                f"cannot write a run to {path}: {error.strerror}; give another folder with --out"
+            ) from error
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path) -> "RunFolder":
+        """Open a run that was begun before."""
+        if not (path / CONFIG).is_file():
+            raise InputError(f"{path} holds no run (no {CONFIG}); give the folder that nas-search wrote to")
+        return cls(path)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from writing to this run; ``InputError`` if one does."""
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout as error:
+            raise InputError(
+                f"another process is writing to {self.path}; wait for it, or give another --out"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def config(self) -> dict[str, Any]:
+        """Read ``config.yaml``."""
+        data = yaml.safe_load((self.path / CONFIG).read_text(encoding="utf-8"))
+        if not isinstance(data, dict):
+            raise FileError(f"{self.path / CONFIG} must hold a mapping of keys to values")
+        return data
+
+    def environment(self) -> dict[str, Any]:
+        """Read ``environment.json``: what the run was begun with."""
+        data: dict[str, Any] = json.loads((self.path / "environment.json").read_text(encoding="utf-8"))
+        return data
+
+    def space(self) -> SearchSpace:
+        """Load the run's own copy of its search space."""
+        return load_space(self.path / SPACE)
+
+    def append_trial(self, trial: Trial) -> None:
+        """Write one trial to disk, for good: the line is synced before this returns."""
+        self._append(TRIALS, asdict(trial))
+
+    def append_update(self, update: PolicyUpdate) -> None:
+        """Write one policy update."""
+        row = asdict(update)
+        self._append(UPDATES, row | row.pop("diagnostics"))
+
+    def read_trials(self) -> list[Trial]:
+        """Read all trials in the order in which they finished; a last line that a kill cut short is left out."""
+        path = self.path / TRIALS
+        lines = path.read_bytes().split(b"\n")[:-1]
+        trials = []
+        for number, line in enumerate(lines, 1):
+            try:
+                row = json.loads(line)
+                trials.append(Trial(**row | {"tokens": tuple(row["tokens"])}))
+            except (ValueError, TypeError, KeyError) as error:
+                raise FileError(
+                    f"{path} line {number} is not a trial: {error}; restore the file from a copy"
+                ) from error
+        return trials
+
+    def start_over_updates(self) -> None:
+        """Empty ``updates.jsonl``, which a replay writes anew, and cut off half a trial at the end."""
+        (self.path / UPDATES).unlink(missing_ok=True)
+        with (self.path / TRIALS).open("rb+") as file:
+            content = file.read()
+            file.truncate(content.rfind(b"\n") + 1)
+
+    def write_pareto(self, trials: Sequence[Trial]) -> None:
+        """Write the front of accuracy over latency to ``pareto.csv``."""
+        # one row a network: a reused result is the same point again
+        finished = [trial for trial in trials if trial.state == "finished" and trial.accuracy is not None]
+        front = [finished[i] for i in pareto_front([(t.latency_ms, t.accuracy or 0.0) for t in finished])]
+        temporary = self.path / ".pareto.csv"
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["trial", "key", "latency_ms", "accuracy", "reward"])
+            writer.writerows([t.trial, t.key, t.latency_ms, t.accuracy, t.reward] for t in front)
+        temporary.replace(self.path / "pareto.csv")
+
+    def write_seed(self, seed: Mapping[str, Any]) -> None:
+        """Write ``seed.yaml``."""
+        write_atomically(self.path / "seed.yaml", yaml.safe_dump(dict(seed), sort_keys=False))
+
+    def write_controller(self, state: Mapping[str, Any]) -> None:
+        """Write the controller's state to ``controller.pt``, which ``torch.load(weights_only=True)`` reads."""
+        temporary = self.path / ".controller.pt"
+        torch.save(dict(state), temporary)
+        temporary.replace(self.path / "controller.pt")
+
+    def _append(self, name: str, row: Mapping[str, Any]) -> None:
+        with (self.path / name).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def check_free(path: Path) -> None:
+    """Raise ``InputError`` if a folder already holds a run or cannot hold one."""
+    if (path / CONFIG).exists():
+        raise InputError(f"{path} already holds a run; go on with --resume {path}, or give another --out")
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path} is a file; --out takes a folder")
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file so that a reader or a kill sees the old or the new one, never half of it."""
+    temporary = path.with_name(f".{path.name}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)

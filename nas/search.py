@@ -1,0 +1,215 @@
+"""The state of one search: hands out candidates, takes outcomes, decides when the controller learns.
+
+It knows neither Ray nor files. The in-process loop and Ray Tune drive it alike; whoever drives it passes in what to do
+with a finished trial and with a policy update.
+"""
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from controllers import Controller, Proposal
+from nas.rewards import Reward
+from search_spaces import Arch, SearchSpace
+
+TrialState = Literal["finished", "reused", "failed"]
+GIVE_UP_AFTER = 5  # trials that all failed, none finished: something else than the networks is wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an evaluation came back with: an accuracy in [0, 1], or an error.
+
+    ``network_fault``: the error is the network's own (it diverged, it cannot be built), not the machine's.
+    """
+
+    accuracy: float | None
+    seconds: float
+    error: str | None = None
+    network_fault: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A network that is to be evaluated, and the trial number under which to report it."""
+
+    trial: int
+    proposal: Proposal
+    arch: Arch
+    key: str
+    latency_ms: float
+
+    @property
+    def tokens(self) -> tuple[int, ...]:
+        return self.proposal.tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One line of ``trials.jsonl``.
+
+    ``reused``: a network seen before, whose accuracy was taken over. A failed trial has no accuracy; its reward is 0
+    where the network is to blame, and none, so that the policy learns nothing, where the machine is.
+    """
+
+    trial: int
+    tokens: tuple[int, ...]
+    key: str
+    latency_ms: float
+    accuracy: float | None
+    reward: float | None
+    seconds: float
+    state: TrialState
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyUpdate:
+    """One learning step of the controller: after how many trials, on what mean reward, and its state afterwards."""
+
+    update: int
+    trials: int
+    mean_reward: float
+    diagnostics: dict[str, float]
+
+
+@dataclass
+class Search:
+    """One search over ``space`` with a budget of ``trials``; the controller learns after every ``batch`` outcomes."""
+
+    space: SearchSpace
+    controller: Controller
+    estimate_ms: Callable[[Arch], float]
+    reward: Reward
+    trials: int
+    batch: int
+    on_trial: Callable[[Trial], None]
+    on_update: Callable[[PolicyUpdate], None]
+    results: list[Trial] = field(default_factory=list)
+    _issued: int = 0
+    _updates: int = 0
+    _in_flight: dict[int, Candidate] = field(default_factory=dict)
+    _backlog: deque[Candidate] = field(default_factory=deque)
+    _twins: dict[str, list[Candidate]] = field(default_factory=dict)
+    _accuracies: dict[str, float] = field(default_factory=dict)
+    _lessons: list[tuple[Proposal, float]] = field(default_factory=list)
+
+    @property
+    def done(self) -> bool:
+        """Whether every trial of the budget has its result, or the search gave up."""
+        return self.gave_up is not None or len(self.results) >= self.trials
+
+    @property
+    def gave_up(self) -> str | None:
+        """Say why the search stopped before its budget was used up, if it did."""
+        if len(self.results) < GIVE_UP_AFTER or any(trial.state != "failed" for trial in self.results):
+            return None
+        return f"all of the first {len(self.results)} trials failed; the last error: {self.results[-1].error}"
+
+    def next(self) -> Candidate | None:
+        """Hand out the next network to evaluate, or None while there is none.
+
+        A network seen before takes its accuracy over at once; one that is being evaluated waits for its twin.
+        """
+        while self.gave_up is None and (self._backlog or self._issued < self.trials):
+            candidate = self._backlog.popleft() if self._backlog else self._propose()
+            if candidate.key in self._accuracies:
+                self._reuse(candidate)
+            elif candidate.key in self._twins:
+                self._twins[candidate.key].append(candidate)
+            else:
+                self._twins[candidate.key] = []
+                self._in_flight[candidate.trial] = candidate
+                return candidate
+        return None
+
+    def finish(self, trial: int, outcome: Outcome) -> Trial:
+        """Take the outcome of a candidate, and settle those that waited for the same network."""
+        candidate = self._in_flight.pop(trial)
+        result = self._result(candidate, outcome)
+        self._take(result, candidate.proposal)
+        waiting = self._twins.pop(candidate.key)
+        if result.state == "failed":
+            self._backlog.extend(waiting)
+        else:
+            for twin in waiting:
+                self._reuse(twin)
+        return result
+
+    def replay(self, results: Iterable[Trial]) -> None:
+        """Take over the results of an interrupted run, in the order in which they finished.
+
+        The controller is asked and told as it was then, so that with one worker it goes on as if never interrupted.
+        What had been handed out but not finished comes first when the search goes on.
+        """
+        outstanding: dict[int, Candidate] = {}
+        for result in results:
+            while self._issued <= result.trial:
+                candidate = self._propose()
+                outstanding[candidate.trial] = candidate
+            proposal = outstanding.pop(result.trial).proposal
+            if proposal.tokens != result.tokens:  # several workers: the order of asking and telling was another
+                proposal = Proposal(result.tokens)
+            self._take(result, proposal, record=False)
+        self._backlog.extend(outstanding[trial] for trial in sorted(outstanding))
+
+    def _propose(self) -> Candidate:
+        proposal = self.controller.ask(1)[0]
+        arch = self.space.decode(proposal.tokens)
+        candidate = Candidate(self._issued, proposal, arch, arch.key, self.estimate_ms(arch))
+        self._issued += 1
+        return candidate
+
+    def _reuse(self, candidate: Candidate) -> None:
+        accuracy = self._accuracies[candidate.key]
+        self._take(self._result(candidate, Outcome(accuracy, 0.0), "reused"), candidate.proposal)
+
+    def _result(self, candidate: Candidate, outcome: Outcome, state: TrialState = "finished") -> Trial:
+        if outcome.accuracy is None:
+            state, reward = "failed", 0.0 if outcome.network_fault else None
+        else:
+            reward = self.reward(outcome.accuracy, candidate.latency_ms)
+        return Trial(
+            candidate.trial,
+            candidate.tokens,
+            candidate.key,
+            candidate.latency_ms,
+            outcome.accuracy,
+            reward,
+            outcome.seconds,
+            state,
+            outcome.error,
+        )
+
+    def _take(self, result: Trial, proposal: Proposal, record: bool = True) -> None:
+        """Write the trial down first, then learn from it: what is on disk is never ahead of nothing."""
+        if record:
+            self.on_trial(result)
+        self.results.append(result)
+        if result.accuracy is not None:
+            self._accuracies[result.key] = result.accuracy
+        if result.reward is not None:
+            self._lessons.append((proposal, result.reward))
+        if len(self._lessons) >= self.batch:
+            self._learn()
+
+    def _learn(self) -> None:
+        lessons, self._lessons = self._lessons, []
+        self.controller.tell(lessons)
+        self._updates += 1
+        mean = sum(reward for _, reward in lessons) / len(lessons)
+        self.on_update(PolicyUpdate(self._updates, len(self.results), mean, dict(self.controller.diagnostics())))
+
+
+def child_seed(seed: int, key: str) -> int:
+    """Give the seed of a network's training: the same network trains alike whenever a search of this seed meets it."""
+    return int.from_bytes(hashlib.sha256(f"{seed}-{key}".encode()).digest()[:4], "big")
+
+
+def choose_seed(results: Iterable[Trial], target_ms: float, tolerance: float = 0.02) -> Trial | None:
+    """Choose the seed network: the highest reward within the target, or over all where nothing keeps to it."""
+    finished = [trial for trial in results if trial.reward is not None and trial.state != "failed"]
+    within = [trial for trial in finished if trial.latency_ms <= target_ms * (1 + tolerance)]
+    return max(within or finished, key=lambda trial: (trial.reward or 0.0, -trial.trial), default=None)

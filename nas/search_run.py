@@ -1,0 +1,225 @@
+"""One search from its configuration to its end: checks, trials on Ray, the final training, the files of the run."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from controllers import Controller, create
+from latency import LatencyTable, load_table
+from nas.children import ChildEvaluator
+from nas.config import SearchConfig
+from nas.data import ImageData, load_data
+from nas.display import SearchDisplay, task_display
+from nas.environment import available_cores, describe_environment
+from nas.finish import Finish, finish
+from nas.preflight import choose_space, latency_range
+from nas.report import write_report
+from nas.rewards import make_reward
+from nas.run_folder import RunFolder, check_free
+from nas.search import PolicyUpdate, Search, Trial, choose_seed
+from search_spaces import InputError, SearchSpace, load_space, space_text
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a finished search has to say."""
+
+    run: Path
+    config: SearchConfig
+    trials: int
+    failed: int
+    overhead: float | None
+    finish: Finish
+
+    def lines(self) -> list[str]:
+        """Give the summary as lines for a person."""
+        seed, end, target = self.finish.seed, self.finish, self.config.target_ms
+        lines = [
+            f"{self.trials} trials, {self.failed} failed"
+            + (f"; overhead of running them {100 * self.overhead:.1f} % of the wall time" if self.overhead else ""),
+            f"seed: trial {seed.trial}, {seed.latency_ms:.2f} ms on {self.config.device}, "
+            f"{seed.latency_ms - target:+.2f} ms ({100 * (seed.latency_ms / target - 1):+.1f} %) from the target of {target:g} ms",
+            f"accuracy {100 * (seed.accuracy or 0):.2f} % in the search, {100 * end.final_accuracy:.2f} % after the final training",
+            f"this host, ONNX Runtime on one thread: {end.deployed_host_ms:.2f} ms as deployed "
+            f"(table: {seed.latency_ms:.2f} ms on {self.config.device}), {end.proxy_host_ms:.2f} ms as trained",
+            f"seed.onnx agrees with torch to {end.onnx_difference:.1g}",
+            f"{self.run / 'seed.yaml'}  {self.run / 'seed.onnx'}  {self.run / 'report.html'}",
+        ]
+        return lines
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the summary as plain data for a program."""
+        seed, end = self.finish.seed, self.finish
+        return {
+            "run": str(self.run),
+            "trials": self.trials,
+            "failed": self.failed,
+            "overhead": self.overhead,
+            "seed": {
+                "trial": seed.trial,
+                "latency_ms": seed.latency_ms,
+                "accuracy": seed.accuracy,
+                "reward": seed.reward,
+            },
+            "target_ms": self.config.target_ms,
+            "final_accuracy": end.final_accuracy,
+            "deployed_host_ms": end.deployed_host_ms,
+            "proxy_host_ms": end.proxy_host_ms,
+        }
+
+
+@dataclass(slots=True)
+class SearchRun:
+    """A checked search in its run folder, ready to be completed."""
+
+    folder: RunFolder
+    config: SearchConfig
+    space: SearchSpace
+    table: LatencyTable
+    data: ImageData
+    console: Console
+
+    def complete(self) -> Summary:
+        """Run the trials that are left, then train, export and report the seed."""
+        with self.folder.locked():
+            search, overhead = self._run_trials()
+            if search.gave_up:
+                raise RuntimeError(f"{search.gave_up}; the run is in {self.folder.path}")
+            seed = choose_seed(search.results, self.config.target_ms)
+            if seed is None:
+                raise RuntimeError(f"no trial finished; see the errors in {self.folder.path / 'trials.jsonl'}")
+            with task_display(self.console, "final training, epochs") as report:
+                self.console.print(f"training the seed (trial {seed.trial}) from scratch", highlight=False)
+                end = finish(self.folder, seed, self.space, self.config, self.data, report)
+            write_report(self.folder.path)
+        failed = sum(trial.state == "failed" for trial in search.results)
+        return Summary(self.folder.path, self.config, len(search.results), failed, overhead, end)
+
+    def _run_trials(self) -> tuple[Search, float | None]:
+        recorded = self.folder.read_trials()
+        display = SearchDisplay(self.console, self.config.trials, recorded)
+
+        def note_trial(trial: Trial) -> None:
+            self.folder.append_trial(trial)
+            display.trial(trial)
+
+        def note_update(update: PolicyUpdate) -> None:
+            self.folder.append_update(update)
+            self.folder.write_controller(controller.state_dict())
+            display.update(update)
+
+        config = self.config
+        controller = _controller(config, self.space)
+        search = Search(
+            space=self.space,
+            controller=controller,
+            estimate_ms=self.table.estimate_ms,
+            reward=make_reward(config.reward, config.target_ms, config.w),
+            trials=config.trials,
+            batch=config.batch,
+            on_trial=note_trial,
+            on_update=note_update,
+        )
+        self.folder.start_over_updates()
+        search.replay(recorded)
+        overhead = None if search.done else self._run_on_ray(search, display)
+        self.folder.write_controller(controller.state_dict())
+        self.folder.write_pareto(search.results)
+        return search, overhead
+
+    def _run_on_ray(self, search: Search, display: SearchDisplay) -> float | None:
+        from nas.ray_trials import Placement, ray_cluster, run_on_ray  # ray takes seconds to import
+
+        config = self.config
+        workers = config.workers or available_cores()
+        cpus = config.cpus_per_trial or max(1, available_cores() // workers)
+        device = "cuda" if config.gpus_per_trial else "cpu"
+        evaluate = ChildEvaluator(self.data, config.proxy, config.seed, threads=cpus, device=device)
+        torch.set_num_threads(1)  # the policy is small: threads would only take cores from the children
+        with ray_cluster(config.ray_address) as dashboard:
+            if dashboard:
+                self.console.print(f"Ray dashboard: {dashboard} (its token: ray get-auth-token)", highlight=False)
+            placement = Placement(workers, cpus, config.gpus_per_trial, config.ray_address)
+            with display.shown():
+                clock = run_on_ray(search, evaluate, placement)
+        return clock.overhead(workers)
+
+
+def begin(path: Path, config: SearchConfig, console: Console) -> SearchRun:
+    """Check everything that a search needs, before Ray starts or anything is written; then begin its run folder."""
+    check_free(path)
+    table = load_table(config.device)
+    config = _with_space(config, table, console)
+    assert config.space is not None  # just chosen
+    space = load_space(config.space)
+    _controller(config, space)
+    data = _load_data(config, console)
+    facts = describe_environment() | {"fingerprints": _fingerprints(table, data)}
+    folder = RunFolder.create(path, config.model_dump(mode="json"), space_text(config.space), facts)
+    console.print(f"run folder: {path}", highlight=False)
+    return SearchRun(folder, config, space, table, data, console)
+
+
+def resume(path: Path, continued: Callable[[dict[str, Any]], SearchConfig], console: Console) -> SearchRun:
+    """Open a run to go on with it; ``InputError`` if its space, table or data are not what they were."""
+    folder = RunFolder.open(path)
+    config = continued(folder.config())
+    space = folder.space()
+    if config.space is not None and Path(config.space).exists() and load_space(config.space) != space:
+        raise InputError(
+            f"{config.space} has changed since the run in {path} began; start a new run with another --out"
+        )
+    table = load_table(config.device)
+    table.check_ops(space.ops(), space.name)
+    data = _load_data(config, console)
+    before = folder.environment().get("fingerprints", {})
+    for name, fingerprint in _fingerprints(table, data).items():
+        if before.get(name) != fingerprint:
+            raise InputError(f"the {name} changed since the run in {path} began; start a new run with another --out")
+    return SearchRun(folder, config, space, table, data, console)
+
+
+def _with_space(config: SearchConfig, table: LatencyTable, console: Console) -> SearchConfig:
+    """Fill in the space that suits the target where none was asked for, and print the space's latency range."""
+    if config.space is None:
+        name, found = choose_space(table, config.target_ms)
+        console.print(f"space {name}: of the shipped ones the target lies best in its range", highlight=False)
+    else:
+        name, found = config.space, latency_range(config.space, table)
+    console.print(f"latency table {table.header.sentence()}", highlight=False)
+    console.print(f"latency of {name} on {config.device}: {found}", highlight=False)
+    if not found.holds(config.target_ms):
+        console.print(f"warning: the target of {config.target_ms:g} ms lies outside that range", highlight=False)
+    return config.model_copy(update={"space": name})
+
+
+def _controller(config: SearchConfig, space: SearchSpace) -> Controller:
+    return create(config.controller, space.sizes, config.seed, config.controller_options or None)
+
+
+def _load_data(config: SearchConfig, console: Console) -> ImageData:
+    proxy = config.proxy
+    with task_display(console, "packing images") as report:
+        return load_data(
+            config.data,
+            proxy.resolution,
+            seed=0,  # the split is a fact about the data, the same for every search that is compared on it
+            validation_share=proxy.validation_share,
+            train_images=proxy.train_images,
+            validation_images=proxy.validation_images,
+            skip_bad_images=config.skip_bad_images,
+            on_progress=report,
+            on_skipped=lambda name, why: console.print(f"skipped {name}: {why}", highlight=False, markup=False),
+        )
+
+
+def _fingerprints(table: LatencyTable, data: ImageData) -> dict[str, str]:
+    text = repr(sorted((op.key, timing.median_ms) for op, timing in table.timings.items())) + repr(
+        table.header.overhead_ms
+    )
+    return {"latency table": hashlib.sha256(text.encode()).hexdigest()[:16], "data": data.fingerprint}

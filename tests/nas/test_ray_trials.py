@@ -1,0 +1,123 @@
+"""Trials on real Ray, with evaluators that answer fast."""
+
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from controllers import create
+from nas.loop import run_in_process
+from nas.ray_trials import Placement, TrialClock, _SearchAdapter, ray_cluster, run_on_ray
+from nas.rewards import make_reward
+from nas.search import Outcome, Search
+from search_spaces import count, load_space
+
+TINY = load_space(Path(__file__).parent.parent / "spaces" / "tiny.yaml")
+
+
+def accuracy_of(key):
+    return 0.5 + int(key[:4], 16) / 2**17
+
+
+class QuickEvaluator:
+    """Answers from the network's key alone; holds an array, as the real one holds the images."""
+
+    def __init__(self):
+        self.images = np.zeros((1000, 32, 32, 3), np.uint8)
+
+    def __call__(self, arch, key):
+        assert not self.images.flags.writeable  # mapped from the object store, not copied
+        return Outcome(accuracy_of(key), 0.01)
+
+
+class MoodyEvaluator:
+    """Raises for every third network, and kills its own process for one of them."""
+
+    def __init__(self, fatal_key):
+        self.fatal_key = fatal_key
+
+    def __call__(self, arch, key):
+        if key == self.fatal_key:
+            os._exit(1)
+        if int(key[:8], 16) % 3 == 0:
+            raise RuntimeError("no luck")
+        return Outcome(accuracy_of(key), 0.01)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with ray_cluster(None) as dashboard:
+        yield dashboard
+
+
+def make_search(trials, seed=0, controller="reinforce"):
+    recorded = []
+    search = Search(
+        TINY,
+        create(controller, TINY.sizes, seed),
+        lambda arch: count(arch).macs / 1e5,
+        make_reward("soft", 10.0, -0.15),
+        trials,
+        4,
+        recorded.append,
+        lambda update: None,
+    )
+    return search, recorded
+
+
+def test_ray_gives_what_the_loop_in_this_process_gives(cluster):
+    search, recorded = make_search(12)
+    run_on_ray(search, QuickEvaluator(), Placement(workers=1, cpus_per_trial=1))
+    alone, expected = make_search(12)
+    run_in_process(alone, lambda candidate: Outcome(accuracy_of(candidate.key), 0.01))
+    assert search.done
+    assert recorded == expected
+
+
+def test_two_workers_finish_every_trial_once(cluster):
+    search, recorded = make_search(20, controller="random")
+    run_on_ray(search, QuickEvaluator(), Placement(workers=2, cpus_per_trial=1))
+    assert sorted(trial.trial for trial in recorded) == list(range(20))
+
+
+def test_a_child_that_raises_and_a_worker_that_dies_are_failed_trials(cluster):
+    probe, _ = make_search(1)
+    fatal = probe.next().key  # the first network of this seed
+    search, recorded = make_search(12)
+    run_on_ray(search, MoodyEvaluator(fatal), Placement(workers=1, cpus_per_trial=1))
+    assert search.done
+    assert recorded[0].state == "failed"
+    assert recorded[0].error == "the worker process died"
+    assert recorded[0].reward is None
+    raised = [trial for trial in recorded if trial.error == "RuntimeError: no luck"]
+    assert raised
+    assert all(trial.state == "failed" and trial.reward == 0.0 for trial in raised)
+    assert any(trial.state == "finished" for trial in recorded)
+
+
+def test_the_dashboard_is_on_this_machine_alone(cluster):
+    assert cluster.startswith("http://127.0.0.1:")
+
+
+def test_the_adapter_bears_pickling_and_its_copy_holds_no_search():
+    search, _ = make_search(4)
+    adapter = _SearchAdapter(search, 1, TrialClock())
+    copy = pickle.loads(pickle.dumps(adapter))
+    with pytest.raises(RuntimeError, match="holds no search"):
+        copy.suggest("a")
+    assert adapter.suggest("a")["trial"] == 0
+
+
+def test_overhead_is_the_wall_time_that_no_trial_filled():
+    clock = TrialClock()
+    clock.add(3.0, now=13.0)  # from 10 to 13
+    clock.add(2.0, now=15.0)
+    # from 10 to 15 are 5 s of wall time; 5 s of trials on 2 workers would take 2.5 s: half of it was overhead
+    assert clock.overhead(2) == pytest.approx(0.5)
+    assert clock.overhead(1) == pytest.approx(0.0)
+
+
+def test_overhead_of_no_trials_is_unknown():
+    assert TrialClock().overhead(2) is None

@@ -1,0 +1,119 @@
+"""The files of a run."""
+
+import csv
+import json
+
+import pytest
+import torch
+
+from nas.run_folder import RunFolder
+from nas.search import PolicyUpdate, Trial
+from search_spaces import InputError, load_space, space_text
+
+
+def trial(number, latency_ms=10.0, accuracy=0.5, state="finished"):
+    return Trial(number, (1, 2), f"k{number}", latency_ms, accuracy, 0.6, 1.5, state)
+
+
+@pytest.fixture
+def run(tmp_path):
+    return RunFolder.create(tmp_path / "run", {"target_ms": 15.0}, space_text("mnasnet_small"), {"python": "3.11"})
+
+
+def test_a_run_keeps_its_configuration_environment_and_space(run):
+    again = RunFolder.open(run.path)
+    assert again.config() == {"target_ms": 15.0}
+    assert again.environment() == {"python": "3.11"}
+    assert again.space() == load_space("mnasnet_small")
+
+
+def test_trials_are_read_as_they_were_written(run):
+    trials = [trial(0), trial(2), Trial(1, (0, 0), "k1", 9.0, None, 0.0, 0.1, "failed", "diverged")]
+    for one in trials:
+        run.append_trial(one)
+    assert run.read_trials() == trials
+
+
+def test_a_trial_is_one_line_of_json_with_the_documented_fields(run):
+    run.append_trial(trial(0))
+    (line,) = (run.path / "trials.jsonl").read_text().splitlines()
+    assert json.loads(line) == {
+        "trial": 0,
+        "tokens": [1, 2],
+        "key": "k0",
+        "latency_ms": 10.0,
+        "accuracy": 0.5,
+        "reward": 0.6,
+        "seconds": 1.5,
+        "state": "finished",
+        "error": None,
+    }
+
+
+def test_half_a_line_at_the_end_is_left_out_and_cut_off_before_the_next_one(run):
+    run.append_trial(trial(0))
+    with (run.path / "trials.jsonl").open("a") as file:
+        file.write('{"trial": 1, "tok')
+    assert run.read_trials() == [trial(0)]
+    run.start_over_updates()
+    run.append_trial(trial(1))
+    assert run.read_trials() == [trial(0), trial(1)]
+
+
+def test_a_broken_line_in_the_middle_is_named(run):
+    run.append_trial(trial(0))
+    with (run.path / "trials.jsonl").open("a") as file:
+        file.write("nonsense\n")
+    with pytest.raises(InputError, match=r"trials.jsonl line 2 is not a trial"):
+        run.read_trials()
+
+
+def test_updates_are_flat_lines(run):
+    run.append_update(PolicyUpdate(1, 5, 0.7, {"entropy_share": 0.9}))
+    assert json.loads((run.path / "updates.jsonl").read_text()) == {
+        "update": 1,
+        "trials": 5,
+        "mean_reward": 0.7,
+        "entropy_share": 0.9,
+    }
+
+
+def test_pareto_file_holds_the_front_once_a_network(run):
+    trials = [
+        trial(0, 10, 0.5),
+        trial(1, 12, 0.4),  # slower and worse than trial 0
+        trial(2, 14, 0.9),
+        trial(3, 14, 0.9, state="reused"),
+    ]
+    run.write_pareto(trials)
+    with (run.path / "pareto.csv").open() as file:
+        assert [row["trial"] for row in csv.DictReader(file)] == ["0", "2"]
+
+
+def test_controller_state_is_read_back_without_unpickling_code(run):
+    run.write_controller({"weights": torch.ones(2), "step": 3})
+    state = torch.load(run.path / "controller.pt", weights_only=True)
+    assert state["step"] == 3
+    assert state["weights"].tolist() == [1.0, 1.0]
+
+
+def test_a_folder_that_holds_a_run_is_not_begun_again(run):
+    with pytest.raises(InputError, match=r"already holds a run; go on with --resume"):
+        RunFolder.create(run.path, {}, "", {})
+
+
+def test_a_folder_without_a_run_is_not_opened(tmp_path):
+    with pytest.raises(InputError, match="holds no run"):
+        RunFolder.open(tmp_path)
+
+
+def test_a_second_writer_is_locked_out(run):
+    with run.locked(), pytest.raises(InputError, match="another process is writing"), run.locked():
+        pass
+
+
+def test_a_run_that_cannot_be_written_says_so(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.touch()
+    with pytest.raises(InputError, match="cannot write a run to"):
+        RunFolder.create(blocked / "run", {}, "", {})
