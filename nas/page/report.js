@@ -1,0 +1,85 @@
+"use strict";
+
+const data = JSON.parse(document.getElementById("data").textContent);
+const options = {
+  responsive: true,
+  displaylogo: false,
+  modeBarButtons: [["toImage", "resetScale2d"]],
+};
+for (const [id, chart] of Object.entries(data.charts)) {
+  Plotly.newPlot(id, chart.data, chart.layout, options);
+}
+
+function cell(row, text) {
+  const element = document.createElement("td");
+  element.textContent = text; // text only: nothing from the run's files is ever read as HTML
+  row.append(element);
+  return element;
+}
+
+function fill(table, rows) {
+  const timed = rows[0][3] !== null;
+  const sum = (column) => rows.reduce((total, row) => total + row[column], 0);
+  const total = timed ? sum(3) + data.overhead_ms : 0;
+  const slowest = Math.max(...rows.map((row) => row[3]));
+  const body = document.createElement("tbody");
+  let stage = null;
+  for (const [cells, macs, params, ms] of rows) {
+    const row = document.createElement("tr");
+    row.className = cells[0] === stage ? "" : "begins";
+    stage = cells[0];
+    cells.forEach((text) => cell(row, text));
+    cell(row, (macs / 1e6).toFixed(2));
+    cell(row, (params / 1e3).toFixed(1));
+    cell(row, timed ? ms.toFixed(3) : "–");
+    const share = cell(row, timed ? `${((100 * ms) / total).toFixed(1)} %` : "–");
+    if (timed) {
+      share.className = "share";
+      share.style.setProperty("--bar", `${(100 * ms) / slowest}%`);
+    }
+    body.append(row);
+  }
+  table.tBodies[0].replaceWith(body);
+  const [label, macs, params, ms] = table.tFoot.rows[0].cells;
+  label.textContent = timed && data.overhead_ms ? `Total, with ${data.overhead_ms.toFixed(3)} ms once a network` : "Total";
+  macs.textContent = (sum(1) / 1e6).toFixed(2);
+  params.textContent = (sum(2) / 1e3).toFixed(1);
+  ms.textContent = timed ? total.toFixed(3) : "–";
+}
+
+function show(number) {
+  const answer = document.getElementById("pick-answer");
+  const trial = data.trials[number];
+  answer.textContent = trial ? "" : `There is no network for trial ${number}.`;
+  if (!trial) return;
+  const reward = trial.reward === null ? "" : `, reward ${trial.reward.toFixed(4)}`;
+  const heading = document.getElementById("picked-heading");
+  heading.textContent =
+    `Trial ${number}: ${trial.latency_ms.toFixed(2)} ms` +
+    (trial.accuracy === null ? "" : `, ${(100 * trial.accuracy).toFixed(2)} %`) + reward;
+  document.getElementById("trial").value = number;
+  const picked = document.getElementById("picked");
+  fill(picked.querySelector("table"), data.networks[trial.network].map((index) => data.rows[index]));
+  picked.hidden = false;
+  heading.focus({ preventScroll: true });
+}
+
+if (data.charts.front) {
+  document.getElementById("front").on("plotly_click", (event) => {
+    const about = event.points[0].customdata;
+    if (about && about[0] !== null) show(about[0]);
+  });
+  document.getElementById("pick").addEventListener("submit", (event) => {
+    event.preventDefault();
+    show(document.getElementById("trial").value);
+  });
+}
+
+// on paper, charts take the page's width and tables are open
+addEventListener("beforeprint", () => {
+  document.querySelectorAll("details").forEach((element) => { element.open = true; });
+  Object.keys(data.charts).forEach((id) => Plotly.relayout(id, { width: Math.min(640, document.getElementById(id).clientWidth) }));
+});
+addEventListener("afterprint", () => {
+  Object.keys(data.charts).forEach((id) => Plotly.relayout(id, { width: null, autosize: true }));
+});

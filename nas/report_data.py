@@ -1,0 +1,137 @@
+"""What a report shows, read from the files of a run folder."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from latency import LatencyTable, load_table
+from nas.run_folder import CONFIG, UPDATES, RunFolder
+from nas.search import Trial, choose_seed
+from search_spaces import Arch, InputError, SearchSpace, arch_from_dict, read_yaml
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The network that a report shows in full: the seed, or the best trial of a search that has none yet.
+
+    ``chosen``: it comes from ``seed.yaml``; ``facts`` are that file's further entries.
+    """
+
+    arch: Arch
+    trial: int | None
+    latency_ms: float | None
+    accuracy: float | None
+    reward: float | None
+    chosen: bool
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A run, as far as its files tell; ``table`` is None where the run's latency table is not at hand."""
+
+    path: Path
+    config: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    trials: list[Trial]
+    updates: list[Mapping[str, Any]]
+    space: SearchSpace | None
+    network: Network | None
+    table: LatencyTable | None
+
+    @property
+    def target_ms(self) -> float | None:
+        """The search's target, if the configuration has a usable one."""
+        return number(self.config.get("target_ms"))
+
+    @property
+    def results(self) -> list[Trial]:
+        """The trials that have an accuracy, each network once, by trial number."""
+        return [trial for trial in self.trials if trial.state == "finished" and number(trial.accuracy) is not None]
+
+
+def read_report(run: Path) -> Report:
+    """Read a run; ``InputError`` if the folder holds none or a file of it is damaged."""
+    folder = RunFolder.open(run)
+    config = read_yaml(run / CONFIG)
+    trials = sorted(folder.read_trials(), key=lambda trial: trial.trial)
+    space = folder.space() if (run / "space.yaml").is_file() else None
+    return Report(
+        path=run,
+        config=config,
+        environment=_read_json(run / "environment.json"),
+        trials=trials,
+        updates=_read_updates(run / UPDATES),
+        space=space,
+        network=_seed(run / "seed.yaml") or _best(trials, space, number(config.get("target_ms"))),
+        table=_table(config.get("device")),
+    )
+
+
+def number(value: Any) -> float | None:
+    """Take a finite number from a file; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield nested entries as dotted names and texts."""
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            yield from flatten(value, f"{name}.")
+        elif isinstance(value, list | tuple):
+            yield name, ", ".join(str(item) for item in value)
+        else:
+            yield name, "not set" if value is None else str(value)
+
+
+def _seed(path: Path) -> Network | None:
+    if not path.is_file():
+        return None
+    data = dict(read_yaml(path))
+    arch = arch_from_dict(data.pop("arch", {}), str(path))
+    trial = data.pop("trial", None)
+    data.pop("tokens", None)
+    figures = {name: number(data.pop(name, None)) for name in ("latency_ms", "accuracy", "reward")}
+    return Network(arch, trial if isinstance(trial, int) else None, chosen=True, facts=data, **figures)
+
+
+def _best(trials: list[Trial], space: SearchSpace | None, target_ms: float | None) -> Network | None:
+    best = choose_seed(trials, target_ms or math.inf)
+    if best is None or space is None:
+        return None
+    arch = space.decode(best.tokens)
+    return Network(arch, best.trial, best.latency_ms, best.accuracy, best.reward, chosen=False, facts={})
+
+
+def _table(device: Any) -> LatencyTable | None:
+    try:
+        return load_table(str(device))
+    except InputError:  # a table of the user's that was moved since: the page goes without its figures
+        return None
+
+
+def _read_updates(path: Path) -> list[Mapping[str, Any]]:
+    """Read the policy updates; a line that is not one, such as a last one cut short, is left out."""
+    rows: list[Mapping[str, Any]] = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict):
+            rows.append(row)
+    return rows
+
+
+def _read_json(path: Path) -> Mapping[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # the environment is for the reader's information alone
+        return {}
+    return data if isinstance(data, dict) else {}

@@ -1,0 +1,100 @@
+"""The report's sentences: its title, its key facts, and what each chart says for those who cannot see it."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from nas.charts import entropy_points
+from nas.pareto import pareto_front
+from nas.report_data import Report, number
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One of the figures at the head of the page."""
+
+    label: str
+    value: str
+    note: str = ""
+
+
+def title(report: Report) -> str:
+    """Name the search by its target and device."""
+    device = report.config.get("device", "an unnamed device")
+    return f"Search for {_ms(report.target_ms)} on {device}"
+
+
+def key_facts(report: Report) -> list[Fact]:
+    """Say what the search came to, most important first."""
+    facts = []
+    network = report.network
+    if network is not None:
+        final = network.facts.get("final")
+        accuracy = number(final.get("accuracy")) if isinstance(final, dict) else None
+        if accuracy is not None:
+            facts.append(Fact("Seed, after final training", _percent(accuracy), "accuracy on the proxy task"))
+        name = "Seed" if network.chosen else "Best network so far"
+        facts.append(Fact(f"{name}, in the search", _percent(network.accuracy), f"trial {network.trial}"))
+        facts.append(Fact("Latency", _ms(network.latency_ms), _distance(network.latency_ms, report.target_ms)))
+        reward = "–" if network.reward is None else f"{network.reward:.4f}"
+        facts.append(Fact("Reward", reward, _reward_rule(report)))
+    facts.append(Fact("Trials", f"{len(report.trials):,}", _states(report)))
+    seconds = sum(trial.seconds for trial in report.trials)
+    facts.append(Fact("Training in the search", _duration(seconds), "summed over all trials"))
+    return facts
+
+
+def chart_summaries(report: Report) -> dict[str, str]:
+    """Say in a sentence or two what each chart shows."""
+    summaries = {}
+    results = report.results
+    if results:
+        front = [results[i] for i in pareto_front([(t.latency_ms, t.accuracy or 0.0) for t in results])]
+        first, last = (f"{_percent(trial.accuracy)} at {_ms(trial.latency_ms)}" for trial in (front[0], front[-1]))
+        summaries["front"] = (
+            f"{len(results)} networks, {len(front)} of them on the Pareto front, which runs from {first} to {last}."
+        )
+        best = max((t for t in report.trials if t.state != "failed"), key=lambda t: t.reward or 0.0)
+        summaries["rewards"] = (
+            f"The best reward of {len(report.trials)} trials, {best.reward or 0.0:.4f}, came at trial {best.trial}."
+        )
+    label, points = entropy_points(report.updates)
+    if points:
+        summaries["entropy"] = (
+            f"{label[:1].upper()}{label[1:]} went from {points[0][1]:.4g} to {points[-1][1]:.4g} "
+            f"in {len(points)} policy updates; it falls as the policy settles."
+        )
+    return summaries
+
+
+def _ms(value: float | None) -> str:
+    return "an unknown latency" if value is None else f"{value:.4g} ms"
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.2f} %"
+
+
+def _distance(latency_ms: float | None, target_ms: float | None) -> str:
+    if latency_ms is None or not target_ms:
+        return ""
+    gap = latency_ms - target_ms
+    side = "over" if gap > 0 else "under"
+    return f"{abs(gap):.2f} ms ({100 * abs(gap) / target_ms:.1f} %) {side} the target of {target_ms:g} ms"
+
+
+def _reward_rule(report: Report) -> str:
+    w = report.config.get("w")
+    return f"{report.config.get('reward', 'soft')}{'' if w is None else f', w = {w}'}"
+
+
+def _states(report: Report) -> str:
+    counts = Counter(trial.state for trial in report.trials)
+    return ", ".join(f"{counts[state]} {state}" for state in ("finished", "reused", "failed") if counts[state])
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
