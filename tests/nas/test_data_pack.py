@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from filelock import FileLock, Timeout
 from PIL import Image
 
 from nas.data import cache_folder, load_data
@@ -92,6 +93,20 @@ def test_interrupted_packing_leaves_nothing_that_looks_whole(pets, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         load_data(pets, 8, cache_dir=tmp_path / "cache", on_progress=interrupt)
     assert entries(tmp_path / "cache") == []
+
+
+def test_lock_is_held_from_the_first_block_to_the_last(pets, tmp_path):
+    refused = []
+
+    def try_lock(done, total):
+        (lock,) = (tmp_path / "cache" / "images").glob("*.lock")
+        try:
+            FileLock(lock).acquire(timeout=0)
+        except Timeout:
+            refused.append(done)
+
+    load_data(pets, 8, cache_dir=tmp_path / "cache", on_progress=try_lock)
+    assert refused == [64, 128, 192, 200]
 
 
 def test_two_processes_pack_once(pets, tmp_path):
