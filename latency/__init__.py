@@ -3,6 +3,7 @@
 `latency.build_table` (scipy) is imported by whoever builds a table: it is heavy.
 """
 
+from latency.extend import extend_table
 from latency.host import time_onnx
 from latency.table import Accuracy, LatencyTable, MissingOpsError, TableHeader
 from latency.table_files import load_table, save_table, shipped_tables
@@ -14,6 +15,7 @@ __all__ = [
     "MissingOpsError",
     "TableHeader",
     "Timing",
+    "extend_table",
     "load_table",
     "save_table",
     "shipped_tables",

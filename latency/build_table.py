@@ -61,13 +61,3 @@ def calibrated_table(device: Device, ops: Iterable[Op], made_on: date) -> Latenc
         ),
     )
     return LatencyTable(header, timings)
-
-
-def extend(table: LatencyTable, ops: Iterable[Op]) -> LatencyTable:
-    """Give a calibrated table the Ops that it lacks, priced by its own costs; measured tables come back as they are."""
-    costs = table.header.costs_ns
-    missing = table.missing(ops)
-    if costs is None or not missing:
-        return table
-    timings = dict(table.timings) | {op: Timing(calibrated_ms(op, costs)) for op in missing}
-    return LatencyTable(table.header.model_copy(update={"entries": len(timings)}), timings)

@@ -1,16 +1,27 @@
 """What several commands take as ARCH: a reference network's name or a file."""
 
+from dataclasses import replace
 from pathlib import Path
 
-from search_spaces import Arch, FileError, load_arch, reference, references
+from search_spaces import Arch, FileError, InputError, load_arch, reference, references
 
 
-def load_network(name_or_path: str, width: float = 1.0, resolution: int = 224, classes: int = 1000) -> Arch:
-    """Give a reference network at this size, or the one in a file, which has its own size."""
+def load_network(
+    name_or_path: str, width: float | None = None, resolution: int | None = None, classes: int | None = None
+) -> Arch:
+    """Give a reference network, or the one in a file, at another size where asked; a file's widths stay as they are."""
     if name_or_path in references():
-        return reference(name_or_path, width, resolution, classes)
-    if not Path(name_or_path).exists():
+        arch = reference(name_or_path, 1.0 if width is None else width)
+    elif not Path(name_or_path).exists():
         raise FileError(
             f"unknown network {name_or_path!r}; give one of {', '.join(references())}, or a YAML or JSON file"
         )
-    return load_arch(name_or_path)
+    elif width is not None:
+        raise InputError(f"a width multiplier is for reference networks; {name_or_path} has its widths written out")
+    else:
+        arch = load_arch(name_or_path)
+    return replace(
+        arch,
+        resolution=arch.resolution if resolution is None else resolution,
+        classes=arch.classes if classes is None else classes,
+    )

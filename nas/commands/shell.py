@@ -6,13 +6,15 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
-import click
 import typer
 
 from search_spaces import InputError
 
 Debug = Annotated[bool, typer.Option("--debug", help="On an error, show where in the code it arose.")]
 Json = Annotated[bool, typer.Option("--json", help="End with one line of JSON on standard output.")]
+
+# The base of all mistakes in a command line. Some versions of Typer have click inside them, others beside them.
+_UsageError: Any = typer.BadParameter.__mro__[1]
 
 
 def main(command: Callable[..., None], name: str) -> None:
@@ -22,10 +24,10 @@ def main(command: Callable[..., None], name: str) -> None:
     debug = "--debug" in sys.argv
     try:
         code = typer.main.get_command(app).main(prog_name=name, standalone_mode=False)
-    except (InputError, click.UsageError) as error:
-        text = error.format_message() if isinstance(error, click.UsageError) else str(error)
+    except (InputError, _UsageError) as error:
+        text = error.format_message() if isinstance(error, _UsageError) else str(error)
         code = _fail(name, " ".join(text.split()), 2, debug)
-    except (click.exceptions.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         code = _fail(name, "interrupted", 130, debug)
     except Exception as error:
         text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -1,0 +1,115 @@
+"""nas-latency: what a table says of a network, and what this host measures."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nas.commands import shell
+from nas.commands.network import load_network
+from nas.network_table import COLUMNS, network_rows
+from search_spaces import Arch, lower
+
+if TYPE_CHECKING:
+    from latency import LatencyTable, TableHeader, Timing
+
+
+def command(
+    arch: Annotated[str, typer.Argument(help="A reference network's name, or an architecture in YAML or JSON.")],
+    device: Annotated[str, typer.Option(help="A shipped table, or a table file made by nas-build-lut.")] = "pixel1",
+    width: Annotated[float | None, typer.Option(help="Width multiplier of a reference network.")] = None,
+    resolution: Annotated[int | None, typer.Option(help="Input resolution, in pixels.")] = None,
+    classes: Annotated[int | None, typer.Option(help="Number of classes.")] = None,
+    measure: Annotated[bool, typer.Option("--measure", help="Time it on this host too, by ONNX Runtime.")] = False,
+    json: shell.Json = False,
+    debug: shell.Debug = False,
+) -> None:
+    """Say how long a network takes on a device, part by part.
+
+    A calibrated table prices Ops that it lacks by its own costs, and says so; a measured one refuses.
+
+    Example: nas-latency mobilenet_v3_large --resolution 192 --measure
+    """
+    from latency import extend_table, load_table
+
+    network = load_network(arch, width, resolution, classes)
+    table = load_table(device)
+    added = table.missing(lower(network))
+    extended = extend_table(table, added)
+    latency_ms = extended.estimate_ms(network)
+    _print_parts(network, extended, latency_ms)
+    print(f"{network.name} at {network.resolution} px: {latency_ms:.2f} ms on {table.header.device}")
+    if added:
+        print(f"{len(added)} of its Ops are not in the table: they were priced by the table's costs per class of work")
+    _print_header(table.header)
+    timing = _measure(network) if measure else None
+    if timing:
+        print(
+            f"this host, ONNX Runtime, 1 thread: {timing.median_ms:.2f} ms "
+            f"(p10 {timing.p10_ms:.2f}, p90 {timing.p90_ms:.2f}, {timing.runs} runs)"
+        )
+    if json:
+        values = {
+            "latency_ms": latency_ms,
+            "device": table.header.device,
+            "provenance": table.header.provenance,
+            "overhead_ms": table.header.overhead_ms,
+            "parts": [{"op": op.key, "ms": ms} for op, ms in extended.parts(network)],
+            "not_in_table": [op.key for op in added],
+        }
+        shell.print_json(values | ({"host_ms": timing.median_ms} if timing else {}))
+
+
+def _measure(arch: Arch) -> "Timing":
+    from rich.console import Console
+
+    from latency import time_onnx
+
+    with Console(stderr=True).status("exporting and timing on this host"), TemporaryDirectory(prefix="nas-") as folder:
+        from nas.build import build
+        from nas.export import export_onnx
+
+        path = Path(folder) / "network.onnx"
+        export_onnx(build(arch).eval(), path, arch.resolution)
+        return time_onnx(path)
+
+
+def _print_parts(arch: Arch, table: "LatencyTable", latency_ms: float) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = Table(box=None, pad_edge=False)
+    for name in COLUMNS:
+        shown.add_column(name, no_wrap=True)
+    for name in ("ms", "share"):
+        shown.add_column(name, justify="right", no_wrap=True)
+    for row, (_, ms) in zip(network_rows(arch, None), table.parts(arch), strict=True):
+        shown.add_row(*row.cells, f"{ms:.3f}", f"{ms / latency_ms:.1%}")
+    overhead_ms = table.header.overhead_ms
+    if overhead_ms:
+        blank = [""] * (len(COLUMNS) - 1)
+        shown.add_row("overhead", *blank, f"{overhead_ms:.3f}", f"{overhead_ms / latency_ms:.1%}")
+    console = Console()
+    if not console.is_terminal:
+        console.width = 120  # in a pipe there is no width to fit; nothing is cut short
+    console.print(shown)
+
+
+def _print_header(header: "TableHeader") -> None:
+    checked = header.accuracy.sentence() if header.accuracy else "never checked on whole networks"
+    print(f"table: {header.device}, {header.provenance}, made {header.date}, {header.entries} Ops")
+    print(f"  runtime: {header.runtime} {header.runtime_version}, {header.dtype}, threads: {header.threads}")
+    print(f"  clock: {header.clock_policy}")
+    print(f"  error: {checked}")
+    if header.notes:
+        print(f"  notes: {header.notes}")
+
+
+def main() -> None:
+    """Run the command."""
+    shell.main(command, "nas-latency")
+
+
+if __name__ == "__main__":
+    main()
