@@ -19,7 +19,6 @@ class Via(StrEnum):
 
 
 def command(
-    out: Annotated[Path, typer.Option(help="The table file to write.")],
     device: Annotated[str, typer.Option(help="A shipped device profile, or a YAML file.")] = "pixel1",
     space: Annotated[
         list[str] | None, typer.Option(help="A space whose Ops the table gets: shipped name or YAML file. Repeatable.")
@@ -27,6 +26,7 @@ def command(
     arch: Annotated[
         list[str] | None, typer.Option(help="A network whose Ops it gets: reference name or file. Repeatable.")
     ] = None,
+    out: Annotated[Path | None, typer.Option(help="The table file to write; else DEVICE.lut in this folder.")] = None,
     via: Annotated[Via, typer.Option(help="Where times come from; auto takes the best way there is.")] = Via.AUTO,
     json: shell.Json = False,
     debug: shell.Debug = False,
@@ -46,12 +46,13 @@ def command(
     ops = [op for name in space or [] for op in load_space(name).ops()]
     ops += [op for name in arch or [] for op in lower(load_network(name))]
     table = calibrated_table(profile, ops if space or arch else shipped_ops(), date.today())
-    save_table(table, out)
+    path = out or Path(f"{profile.name}.lut")
+    save_table(table, path)
     if via is Via.AUTO:
         print(f"via calibrated: the way that this version has for {profile.name}")
-    print(f"wrote {out}: {table.header.sentence()}")
+    print(f"wrote {path}: {table.header.sentence()}")
     if json:
-        shell.print_json({"out": str(out), "device": profile.name, "entries": table.header.entries})
+        shell.print_json({"out": str(path), "device": profile.name, "entries": table.header.entries})
 
 
 def main() -> None:

@@ -18,34 +18,34 @@ head: {conv_channels: 64}
 """
 
 
-def build(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def build(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "nas.commands.build_lut", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=folder)
 
 
 def test_a_table_has_exactly_the_ops_asked_for_at_the_prices_of_the_shipped_one(tmp_path: Path) -> None:
-    space, out = tmp_path / "mine.yaml", tmp_path / "mine.lut"
+    space = tmp_path / "mine.yaml"
     space.write_text(SPACE)
-    done = build("--space", space, "--space", "mobilenet_v3", "--arch", "mobilenet_v2", "--out", out, "--json")
+    done = build(tmp_path, "--space", space, "--space", "mobilenet_v3", "--arch", "mobilenet_v2", "--json")
     ops = load_space(space).ops() + load_space("mobilenet_v3").ops() + lower(reference("mobilenet_v2"))
-    built, shipped = load_table(out), load_table("pixel1")
+    built, shipped = load_table(tmp_path / "pixel1.lut"), load_table("pixel1")
     assert list(built.timings) == list(dict.fromkeys(ops))
     assert shipped.timings.items() >= {op: built.timings[op] for op in load_space("mobilenet_v3").ops()}.items()
     assert json.loads(done.stdout.splitlines()[-1]) == {
-        "out": str(out),
+        "out": "pixel1.lut",
         "device": "pixel1",
         "entries": len(built.timings),
     }
 
 
 def test_an_unknown_device_is_one_line_and_exit_2(tmp_path: Path) -> None:
-    done = build("--device", "pixel9", "--out", tmp_path / "mine.lut")
+    done = build(tmp_path, "--device", "pixel9", "--out", tmp_path / "mine.lut")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "nas-build-lut: unknown device 'pixel9'; give one of pixel1, or a YAML file\n"
     assert not (tmp_path / "mine.lut").exists()
 
 
 def test_an_unknown_way_is_one_line_and_exit_2(tmp_path: Path) -> None:
-    done = build("--via", "magic", "--out", tmp_path / "mine.lut")
+    done = build(tmp_path, "--via", "magic", "--out", tmp_path / "mine.lut")
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     assert "'auto', 'calibrated'" in done.stderr
