@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from search_spaces import Arch, Conv, Op, lower
+from search_spaces.op import Role
 
 BATCH_NORM_EPSILON = 1e-3  # Tan et al. 2019, published code
 BATCH_NORM_MOMENTUM = 0.01  # Howard et al. 2019, section 6.1.1: a decay of 0.99
-LINEAR_DEVIATION = 0.01  # as in torchvision's MobileNetV3; fan-out would give ten classes logits in the tens
+CLASSIFIER_DEVIATION = 0.01  # as in torchvision's MobileNetV3; fan-out would give ten classes logits in the tens
 
 _ACTIVATIONS: dict[str | None, type[nn.Module]] = {
     None: nn.Identity,
@@ -47,10 +48,11 @@ def build(arch: Arch, *, dropout: float = 0.0, batch_norm_momentum: float = BATC
             # He et al. 2015 by fan-out; the groups count, or depthwise weights would start near 0
             fan_out = module.kernel_size[0] * module.kernel_size[1] * module.out_channels / module.groups
             nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
-        elif isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight, std=LINEAR_DEVIATION)
         if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)
+    if network.hidden is not None:  # no batch norm follows, so by its inputs: a short training has no time to scale it
+        nn.init.kaiming_normal_(network.hidden.weight, nonlinearity="relu")
+    nn.init.normal_(network.classifier.weight, std=CLASSIFIER_DEVIATION)
     return network
 
 
@@ -96,12 +98,16 @@ class OpModule(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = x
-        for role in self.roles:
+        for role, layer in self.layers():
             if role == "squeeze":  # Hu et al. 2018: one factor a channel, from the channels' means
                 y = y * self._gates(y)
             elif role != "excite":
-                y = self.get_submodule(role)(y)
+                y = layer(y)
         return y if self.op.skip == "none" else y + self._skipped(x)
+
+    def layers(self) -> list[tuple[Role, nn.Module]]:
+        """List the convolutions, with and without batch norm, in the order in which they run."""
+        return [(role, self.get_submodule(role)) for role in self.roles]
 
     def _gates(self, y: Tensor) -> Tensor:
         squeezed = F.relu(self.get_submodule("squeeze")(F.adaptive_avg_pool2d(y, 1)))
@@ -121,7 +127,7 @@ class Network(nn.Module):
         ops = lower(arch)
         stem, blocks, tail = ops[0], ops[1 : 1 + len(arch.blocks)], ops[1 + len(arch.blocks) :]
         linears = [op.convolutions()[0] for op in tail if op.kind == "linear"]
-        self.normalise: nn.Module = Normalise()
+        self.normalise = Normalise()
         self.stem = ConvNorm(*stem.convolutions())
         self.blocks = nn.Sequential(*[OpModule(op) for op in blocks])
         self.head = ConvNorm(*tail[0].convolutions())

@@ -45,7 +45,9 @@ class Recipe:
         _check(0 <= self.weight_decay < math.inf, "weight_decay", self.weight_decay, "0 or a positive number")
         for name in ("warm_up", "momentum", "label_smoothing", "dropout"):
             _check(0 <= getattr(self, name) < 1, name, getattr(self, name), "at least 0 and below 1")
-        _check(0 < self.batch_norm_momentum <= 1, "batch_norm_momentum", self.batch_norm_momentum, "above 0, at most 1")
+        _check(
+            0 < self.batch_norm_momentum <= 1, "batch_norm_momentum", self.batch_norm_momentum, "above 0 and at most 1"
+        )
 
     def steps_per_epoch(self, train_images: int) -> int:
         """Count the full batches of an epoch; data smaller than a batch make one batch."""

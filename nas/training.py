@@ -1,7 +1,10 @@
 """Train one network on one set of images, and measure its accuracy."""
 
 import contextlib
+import ctypes
+import functools
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 _Indices = np.ndarray[Any, np.dtype[np.int64]] | Sequence[int]
 _EVALUATION_BATCH = 256
 _STATISTICS_IMAGES = 10_000  # enough for three means; all of a large data set would take a pass over the disk
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # malloc.h
 
 
 class DivergedError(ArithmeticError):
@@ -203,9 +207,21 @@ def _precision(device: torch.device) -> contextlib.AbstractContextManager[Any]:
     return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else contextlib.nullcontext()
 
 
+@functools.cache
+def _keep_freed_memory() -> None:
+    """Ask glibc to keep freed memory for the next step rather than give it back: a fifth of the time was page faults.
+
+    It holds for the whole process, which stays as large as it once was; of blocks over 32 MiB nothing is kept.
+    """
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        for option, value in ((_MMAP_THRESHOLD, 1 << 25), (_TRIM_THRESHOLD, (1 << 31) - 1), (_TOP_PAD, 1 << 26)):
+            libc.mallopt(option, value)
+
+
 @contextlib.contextmanager
 def _torch_state(seed: int, device: str, threads: int | None) -> Iterator[None]:
     """Seed torch and set its threads, and put both back afterwards."""
+    _keep_freed_memory()
     before = torch.get_num_threads()
     devices = [torch.device(device)] if torch.device(device).type == "cuda" else []
     with torch.random.fork_rng(devices):

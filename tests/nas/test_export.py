@@ -1,0 +1,84 @@
+"""`nas.export`: the ONNX file computes what torch computes."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+
+from nas.build import Network, build
+from nas.export import check_onnx, export_onnx
+from search_spaces import load_space, proxy_arch, reference, references, shipped_spaces
+
+
+def as_if_trained(model: Network) -> Network:
+    """Give every batch norm and the normalisation values that matter, and logits of order 1."""
+    torch.manual_seed(0)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            nn.init.normal_(module.running_mean, std=0.3)
+            nn.init.uniform_(module.running_var, 0.5, 2.0)
+            nn.init.uniform_(module.weight, 0.7, 1.2)
+            nn.init.normal_(module.bias, std=0.2)
+    nn.init.normal_(model.classifier.weight, std=0.02)
+    model.normalise.mean.copy_(torch.tensor([0.5, 0.4, 0.3]).reshape(3, 1, 1))
+    model.normalise.std.copy_(torch.tensor([0.2, 0.3, 0.4]).reshape(3, 1, 1))
+    return model
+
+
+def some_images(count: int, resolution: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, resolution, resolution, 3), np.uint8)
+
+
+@pytest.mark.parametrize("name", references())
+def test_published_networks_give_torchs_logits_in_onnx_runtime(name: str, tmp_path: Path) -> None:
+    model = as_if_trained(build(reference(name, resolution=64, classes=10)))
+    export_onnx(model, tmp_path / "net.onnx", 64)
+    assert check_onnx(model, tmp_path / "net.onnx", some_images(2, 64)) < 1e-4
+
+
+@pytest.mark.parametrize("name", shipped_spaces())
+def test_networks_of_every_space_give_torchs_logits_in_onnx_runtime(name: str, tmp_path: Path) -> None:
+    space = load_space(name)
+    arch = proxy_arch(space.decode(space.sample(random.Random(7))), 16, 10)
+    model = as_if_trained(build(arch))
+    export_onnx(model, tmp_path / "net.onnx", 16)
+    assert check_onnx(model, tmp_path / "net.onnx", some_images(3, 16)) < 1e-4
+
+
+def test_the_check_notices_a_file_of_other_weights(tmp_path: Path) -> None:
+    arch = reference("mobilenet_v3_small", resolution=32, classes=10)
+    model = as_if_trained(build(arch))
+    export_onnx(model, tmp_path / "net.onnx", 32)
+    with torch.no_grad():
+        model.classifier.bias[3] += 1.0
+    assert check_onnx(model, tmp_path / "net.onnx", some_images(2, 32)) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_the_file_takes_any_batch_of_float_images(tmp_path: Path) -> None:
+    export_onnx(build(reference("mnasnet_small", resolution=32, classes=10)), tmp_path / "net.onnx", 32)
+    session = onnxruntime.InferenceSession(str(tmp_path / "net.onnx"))
+    shapes = [session.run(["logits"], {"images": np.zeros((n, 3, 32, 32), np.float32)})[0].shape for n in (1, 5)]
+    assert shapes == [(1, 10), (5, 10)]
+
+
+def test_batch_norms_are_folded_and_an_untrained_normalisation_is_left_out(tmp_path: Path) -> None:
+    export_onnx(build(reference("mobilenet_v3_small", resolution=32)), tmp_path / "net.onnx", 32)
+    kinds = [node.op_type for node in onnx.load(tmp_path / "net.onnx").graph.node]
+    assert not {"BatchNormalization", "Sub", "Div"} & set(kinds)
+    assert kinds.count("Conv") == 52  # stem, 3 x 11 blocks less one expansion, 2 x 9 squeeze-and-excites, head
+    assert [path.name for path in tmp_path.iterdir()] == ["net.onnx"]
+
+
+def test_the_export_leaves_the_model_in_training_mode_and_its_weights_alone(tmp_path: Path) -> None:
+    model = build(reference("mobilenet_v3_small", resolution=32)).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    export_onnx(model, tmp_path / "net.onnx", 32)
+    assert model.training
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
