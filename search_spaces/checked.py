@@ -62,6 +62,8 @@ def _sentence(model: type[BaseModel], problem: Any) -> str:
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "missing":
         return f"{_place(location)} is missing"
+    if problem["type"] == "model_type":
+        return f"{_place(location)}: must be a mapping of keys to values, got {problem['input']!r}"
     got = "" if problem["type"] == "value_error" else f", got {problem['input']!r}"
     return f"{_place(location)}: {message[:1].lower()}{message[1:]}{got}"
 

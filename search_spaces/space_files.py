@@ -1,11 +1,21 @@
 """Search spaces in YAML files: the schema, its checks, and the spaces that ship with the package."""
 
 import re
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from search_spaces.arch import Activation, Gate, Skip, Stem
 from search_spaces.checked import FileError, check, parse_yaml, read_text
@@ -23,6 +33,9 @@ def _listed(value: Any) -> Any:
 def _choices_ok(values: tuple[Item, ...]) -> tuple[Item, ...]:
     if not values:
         raise ValueError("an empty list leaves nothing to choose; give one value or more")
+    twice = [value for index, value in enumerate(values) if value in values[:index]]
+    if twice:
+        raise ValueError(f"{twice[0]!r} stands in the list twice; give each choice once")
     return values
 
 
@@ -71,8 +84,8 @@ class _HeadFile(_Strict):
         return self
 
 
-class _StageFile(_Strict):
-    channels: Choices[PositiveInt]
+class _StageOptions(_Strict):
+    channels: Choices[PositiveInt] | None = None
     stride: PositiveInt = 1
     depth: Choices[Depth] = (1,)
     depth_delta: Choices[int] = (0,)
@@ -84,10 +97,14 @@ class _StageFile(_Strict):
     activation: Choices[Activation] = ("relu",)
 
     @model_validator(mode="after")
-    def _stride_stays(self) -> "_StageFile":
+    def _stride_stays(self) -> "_StageOptions":
         if 0 in self.depth and self.stride != 1:
             raise ValueError(f"a depth of 0 would drop the stage's stride of {self.stride}; allow it at stride 1 only")
         return self
+
+
+class _StageFile(_StageOptions):
+    channels: Choices[PositiveInt]
 
 
 class _RulesFile(_Strict):
@@ -104,20 +121,20 @@ class _SpaceFile(_Strict):
     aliases: bool = True
     rules: _RulesFile = _RulesFile()
     stem: _StemFile
+    defaults: _StageOptions = _StageOptions()
     stages: Annotated[list[_StageFile], Field(min_length=1)]
     head: _HeadFile
+
+    @model_validator(mode="after")
+    def _some_block_stays(self) -> "_SpaceFile":
+        if all(0 in stage.depth for stage in self.stages):
+            raise ValueError("every stage allows a depth of 0, which leaves a network without blocks; let one not")
+        return self
 
 
 def space_from_dict(data: dict[str, Any], where: str) -> SearchSpace:
     """Build a space from a file's contents; ``defaults`` holds the options that every stage shares."""
-    shared = data.get("defaults", {})
-    stages = data.get("stages")
-    merged = {key: value for key, value in data.items() if key != "defaults"}
-    if isinstance(shared, dict) and isinstance(stages, list):
-        merged["stages"] = [shared | stage if isinstance(stage, dict) else stage for stage in stages]
-    elif not isinstance(shared, dict):
-        raise FileError(f"{where}: defaults must be a mapping of stage options, got {shared!r}")
-    file = check(_SpaceFile, merged, where)
+    file = check(_SpaceFile, {**data, **_merged(data)}, where)
     head = file.head
     return SearchSpace(
         name=file.name,
@@ -131,6 +148,19 @@ def space_from_dict(data: dict[str, Any], where: str) -> SearchSpace:
             head.conv_channels or (0,), head.conv_expansion or (0.0,), head.hidden_channels, head.activation
         ),
     )
+
+
+def _merged(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Give every stage the options that they share, but for wrong ones: those are named once, where they stand."""
+    shared, stages = data.get("defaults", {}), data.get("stages")
+    if not isinstance(shared, dict) or not isinstance(stages, list):
+        return {}
+    try:
+        _StageOptions.model_validate(shared)
+    except ValidationError as error:
+        wrong = {problem["loc"][0] for problem in error.errors() if problem["loc"]}
+        shared = {key: value for key, value in shared.items() if key not in wrong}
+    return {"stages": [{**shared, **stage} if isinstance(stage, dict) else stage for stage in stages]}
 
 
 def shipped_spaces() -> list[str]:
