@@ -91,6 +91,16 @@ def test_a_settled_policy_learns_less_from_a_late_result_it_would_no_longer_prop
     assert known.diagnostics()["gradient_norm"] < unknown.diagnostics()["gradient_norm"] / 2
 
 
+def test_the_baseline_is_that_of_earlier_batches() -> None:
+    # The first batch leaves a baseline of 0.6. A near-uniform decision of 2 has a log-probability of about -ln 2, so
+    # a reward of 0.9 gives a loss of 0.3 * ln 2 = 0.208; with itself in the baseline it would be 0.139 or less.
+    options = {"learning_rate": 1e-6, "entropy_weight": 0.0, "normalise_advantages": False}
+    controller = create("reinforce", (2,), options=options)
+    controller.tell([(Proposal((0,)), 0.5), (Proposal((1,)), 0.7)])
+    controller.tell([(Proposal((1,)), 0.9)])
+    assert controller.diagnostics()["loss"] == pytest.approx(0.208, abs=0.03)
+
+
 def test_the_entropy_weight_is_shared_by_the_root_of_the_number_of_decisions() -> None:
     # One decision of 4 and four of 2 are near uniform: entropies ln 4 and 4 ln 2. With weight 0.5 the losses are
     # about -0.5 * ln 4 = -0.693 and -0.5 / sqrt(4) * 4 ln 2 = -0.693. A batch of one has an advantage of 0.
