@@ -58,7 +58,7 @@ class SearchDisplay:
         due = time.monotonic() - self._printed > PLAIN_LINE_SECONDS or self._count == self._total
         if not self._console.is_terminal and due:
             self._printed = time.monotonic()
-            self._console.print(f"trial {self._count}/{self._total}: {self._text()}", highlight=False)
+            self._console.print(f"trial {self._count}/{self._total}: {self._text()}", soft_wrap=True)
 
     def update(self, update: PolicyUpdate) -> None:
         """Show the policy's entropy after a learning step."""

@@ -1,7 +1,7 @@
 """Trials on Ray Tune: the only file that imports ray.
 
-An adapter joins a `Search` to Tune: Tune asks it for the next trial and reports each one's outcome. Everything that must
-survive is written by the search itself; Tune's own state is thrown away.
+An adapter joins a `Search` to Tune: Tune asks it for the next trial and reports each one's outcome. Everything that
+must survive is written by the search itself; Tune's own state is thrown away.
 """
 
 import logging

@@ -26,7 +26,7 @@ def soft_reward(
 
 
 def hard_reward(accuracy: float, latency_ms: float, target_ms: float, alpha: float = 0.0, beta: float = -1.0) -> float:
-    """Take the accuracy as it is up to the target and divide it beyond (Tan et al. 2019, figure 3, alpha 0, beta -1)."""
+    """Take the accuracy as it is up to the target, and divide it beyond (Tan et al. 2019, figure 3)."""
     return soft_reward(accuracy, latency_ms, target_ms, alpha, beta)
 
 

@@ -16,61 +16,14 @@ from nas.config import SearchConfig
 from nas.data import ImageData, load_data
 from nas.display import SearchDisplay, task_display
 from nas.environment import available_cores, describe_environment
-from nas.finish import Finish, finish
+from nas.finish import finish
 from nas.preflight import choose_space, latency_range
 from nas.report import write_report
 from nas.rewards import make_reward
 from nas.run_folder import RunFolder, check_free
 from nas.search import PolicyUpdate, Search, Trial, choose_seed
+from nas.summary import Summary
 from search_spaces import InputError, SearchSpace, load_space, space_text
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """What a finished search has to say."""
-
-    run: Path
-    config: SearchConfig
-    trials: int
-    failed: int
-    overhead: float | None
-    finish: Finish
-
-    def lines(self) -> list[str]:
-        """Give the summary as lines for a person."""
-        seed, end, target = self.finish.seed, self.finish, self.config.target_ms
-        lines = [
-            f"{self.trials} trials, {self.failed} failed"
-            + (f"; overhead of running them {100 * self.overhead:.1f} % of the wall time" if self.overhead else ""),
-            f"seed: trial {seed.trial}, {seed.latency_ms:.2f} ms on {self.config.device}, "
-            f"{seed.latency_ms - target:+.2f} ms ({100 * (seed.latency_ms / target - 1):+.1f} %) from the target of {target:g} ms",
-            f"accuracy {100 * (seed.accuracy or 0):.2f} % in the search, {100 * end.final_accuracy:.2f} % after the final training",
-            f"this host, ONNX Runtime on one thread: {end.deployed_host_ms:.2f} ms as deployed "
-            f"(table: {seed.latency_ms:.2f} ms on {self.config.device}), {end.proxy_host_ms:.2f} ms as trained",
-            f"seed.onnx agrees with torch to {end.onnx_difference:.1g}",
-            f"{self.run / 'seed.yaml'}  {self.run / 'seed.onnx'}  {self.run / 'report.html'}",
-        ]
-        return lines
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the summary as plain data for a program."""
-        seed, end = self.finish.seed, self.finish
-        return {
-            "run": str(self.run),
-            "trials": self.trials,
-            "failed": self.failed,
-            "overhead": self.overhead,
-            "seed": {
-                "trial": seed.trial,
-                "latency_ms": seed.latency_ms,
-                "accuracy": seed.accuracy,
-                "reward": seed.reward,
-            },
-            "target_ms": self.config.target_ms,
-            "final_accuracy": end.final_accuracy,
-            "deployed_host_ms": end.deployed_host_ms,
-            "proxy_host_ms": end.proxy_host_ms,
-        }
 
 
 @dataclass(slots=True)
@@ -94,7 +47,7 @@ class SearchRun:
             if seed is None:
                 raise RuntimeError(f"no trial finished; see the errors in {self.folder.path / 'trials.jsonl'}")
             with task_display(self.console, "final training, epochs") as report:
-                self.console.print(f"training the seed (trial {seed.trial}) from scratch", highlight=False)
+                self.console.print(f"training the seed (trial {seed.trial}) from scratch", soft_wrap=True)
                 end = finish(self.folder, seed, self.space, self.config, self.data, report)
             write_report(self.folder.path)
         failed = sum(trial.state == "failed" for trial in search.results)
@@ -143,7 +96,7 @@ class SearchRun:
         torch.set_num_threads(1)  # the policy is small: threads would only take cores from the children
         with ray_cluster(config.ray_address) as dashboard:
             if dashboard:
-                self.console.print(f"Ray dashboard: {dashboard} (its token: ray get-auth-token)", highlight=False)
+                self.console.print(f"Ray dashboard: {dashboard} (its token: ray get-auth-token)", soft_wrap=True)
             placement = Placement(workers, cpus, config.gpus_per_trial, config.ray_address)
             with display.shown():
                 clock = run_on_ray(search, evaluate, placement)
@@ -161,7 +114,7 @@ def begin(path: Path, config: SearchConfig, console: Console) -> SearchRun:
     data = _load_data(config, console)
     facts = describe_environment() | {"fingerprints": _fingerprints(table, data)}
     folder = RunFolder.create(path, config.model_dump(mode="json"), space_text(config.space), facts)
-    console.print(f"run folder: {path}", highlight=False)
+    console.print(f"run folder: {path}", soft_wrap=True)
     return SearchRun(folder, config, space, table, data, console)
 
 
@@ -188,13 +141,13 @@ def _with_space(config: SearchConfig, table: LatencyTable, console: Console) -> 
     """Fill in the space that suits the target where none was asked for, and print the space's latency range."""
     if config.space is None:
         name, found = choose_space(table, config.target_ms)
-        console.print(f"space {name}: of the shipped ones the target lies best in its range", highlight=False)
+        console.print(f"space {name}: of the shipped ones the target lies best in its range", soft_wrap=True)
     else:
         name, found = config.space, latency_range(config.space, table)
-    console.print(f"latency table {table.header.sentence()}", highlight=False)
-    console.print(f"latency of {name} on {config.device}: {found}", highlight=False)
+    console.print(f"latency table {table.header.sentence()}", soft_wrap=True)
+    console.print(f"latency of {name} on {config.device}: {found}", soft_wrap=True)
     if not found.holds(config.target_ms):
-        console.print(f"warning: the target of {config.target_ms:g} ms lies outside that range", highlight=False)
+        console.print(f"warning: the target of {config.target_ms:g} ms lies outside that range", soft_wrap=True)
     return config.model_copy(update={"space": name})
 
 
@@ -214,7 +167,7 @@ def _load_data(config: SearchConfig, console: Console) -> ImageData:
             validation_images=proxy.validation_images,
             skip_bad_images=config.skip_bad_images,
             on_progress=report,
-            on_skipped=lambda name, why: console.print(f"skipped {name}: {why}", highlight=False, markup=False),
+            on_skipped=lambda name, why: console.print(f"skipped {name}: {why}", soft_wrap=True),
         )
 
 

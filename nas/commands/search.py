@@ -9,7 +9,8 @@ from rich.console import Console
 
 from nas.commands import shell
 from nas.config import FREE_ON_RESUME, SearchConfig, load_config
-from nas.search_run import SearchRun, Summary, begin, resume
+from nas.search_run import SearchRun, begin, resume
+from nas.summary import Summary
 from search_spaces import InputError
 
 Option = typer.Option
@@ -64,7 +65,7 @@ def command(
         "seed": seed,
         "skip_bad_images": skip_bad_images,
     }
-    console = Console(stderr=as_json)
+    console = Console(stderr=as_json, highlight=False, markup=False)
     run = _resumed(resume_from, config, flags, out, console) if resume_from else _begun(config, flags, out, console)
     summary = run.complete()
     _print_summary(summary, console)
@@ -108,7 +109,7 @@ def _short(value: object) -> str:
 
 def _print_summary(summary: Summary, console: Console) -> None:
     for line in summary.lines():
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
 
 
 def main() -> None:

@@ -1,0 +1,54 @@
+"""What a finished search has to say, for a person and for a program."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nas.config import SearchConfig
+from nas.finish import Finish
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A finished search; ``overhead`` is the share of the wall time that no trial filled, None where none ran."""
+
+    run: Path
+    config: SearchConfig
+    trials: int
+    failed: int
+    overhead: float | None
+    finish: Finish
+
+    def lines(self) -> list[str]:
+        """Give the summary as lines for a person."""
+        seed, end, target, device = self.finish.seed, self.finish, self.config.target_ms, self.config.device
+        away = f"{seed.latency_ms - target:+.2f} ms ({100 * (seed.latency_ms / target - 1):+.1f} %)"
+        found, final = 100 * (seed.accuracy or 0), 100 * end.final_accuracy
+        overhead = "" if self.overhead is None else f"; running them cost {100 * self.overhead:.1f} % overhead"
+        return [
+            f"{self.trials} trials, {self.failed} failed{overhead}",
+            f"seed: trial {seed.trial}, {seed.latency_ms:.2f} ms on {device}, {away} from the target of {target:g} ms",
+            f"accuracy: {found:.2f} % in the search, {final:.2f} % after the final training",
+            f"on this host, ONNX Runtime, 1 thread: {end.deployed_host_ms:.2f} ms as deployed "
+            f"(table: {seed.latency_ms:.2f} ms on {device}), {end.proxy_host_ms:.2f} ms as trained",
+            f"seed.onnx agrees with torch to {end.onnx_difference:.1g}",
+            f"{self.run / 'seed.yaml'}  {self.run / 'seed.onnx'}  {self.run / 'report.html'}",
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the summary as plain data for a program."""
+        seed, end = self.finish.seed, self.finish
+        return {
+            "run": str(self.run),
+            "trials": self.trials,
+            "failed": self.failed,
+            "overhead": self.overhead,
+            "seed_trial": seed.trial,
+            "latency_ms": seed.latency_ms,
+            "target_ms": self.config.target_ms,
+            "accuracy": seed.accuracy,
+            "reward": seed.reward,
+            "final_accuracy": end.final_accuracy,
+            "deployed_host_ms": end.deployed_host_ms,
+            "proxy_host_ms": end.proxy_host_ms,
+        }
