@@ -131,7 +131,7 @@ def entropy_chart(updates: Sequence[Mapping[str, Any]]) -> Chart | None:
         marker={"size": 5},
         hovertemplate="after %{x} trials: %{y:.4g}<extra></extra>",
     )
-    figure.update_layout(showlegend=False)
+    figure.update_layout(showlegend=False, yaxis_rangemode="tozero")  # else noise would look like a trend
     return _plain(figure)
 
 

@@ -58,7 +58,9 @@ def chart_summaries(report: Report) -> dict[str, str]:
             f"The best reward of {len(report.trials)} trials, {best.reward or 0.0:.4f}, came at trial {best.trial}."
         )
     label, points = entropy_points(report.updates)
-    if points:
+    if len(points) == 1:
+        summaries["entropy"] = f"{label[:1].upper()}{label[1:]} was {points[0][1]:.4g} after the only policy update."
+    elif points:
         summaries["entropy"] = (
             f"{label[:1].upper()}{label[1:]} went from {points[0][1]:.4g} to {points[-1][1]:.4g} "
             f"in {len(points)} policy updates; it falls as the policy settles."

@@ -180,6 +180,11 @@ def test_chart_of_the_policy_shows_its_share_of_the_greatest_entropy(page: str) 
     assert "went from 100 to 75 in 2 policy updates" in words(page)
 
 
+def test_a_single_policy_update_is_told_as_one(run: Path) -> None:
+    (run / "updates.jsonl").write_text('{"update": 1, "trials": 5, "entropy": 1.25}\n', encoding="utf-8")
+    assert "Entropy (nats) was 1.25 after the only policy update." in words(page_of(run))
+
+
 @pytest.mark.parametrize("content", [None, "", '{"update": 1, "trials": 3, "baseline": 0.5}\n{"upda'])
 def test_page_goes_without_entropy_where_none_was_recorded(run: Path, content: str | None) -> None:
     (run / "updates.jsonl").unlink()
