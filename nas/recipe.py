@@ -22,10 +22,10 @@ class Recipe:
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     epochs: int
-    batch_size: int = 64
+    batch_size: int = 32
     learning_rate: float = 0.1
     least_steps: int = 0
-    warm_up: float = 0.2
+    warm_up: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 1e-4
     label_smoothing: float = 0.1
@@ -69,8 +69,9 @@ def _check(right: bool, name: str, value: float, allowed: str) -> None:
         raise InputError(f"recipe: {name} must be {allowed}, got {value!r}")
 
 
-PROXY = Recipe(epochs=8, least_steps=100)
-FINAL = Recipe(epochs=40, least_steps=500)
+# chosen in experiments/proxy_schedule
+PROXY = Recipe(epochs=3, least_steps=120, label_smoothing=0.0)
+FINAL = Recipe(epochs=25, least_steps=1000)
 
 
 def recipe_for(recipe: Recipe, data_name: str) -> Recipe:

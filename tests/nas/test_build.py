@@ -175,6 +175,19 @@ def test_weights_start_at_the_deviation_of_their_fan_out() -> None:
     assert project.std().item() == pytest.approx(0.1768, rel=0.02)
 
 
+@pytest.mark.parametrize(("size", "stride"), [(1, 1), (2, 1), (2, 2), (3, 2), (4, 1)])
+def test_leaving_out_taps_over_padding_changes_neither_outputs_nor_gradients(size: int, stride: int) -> None:
+    torch.manual_seed(0)
+    ours = build(tiny(Block("conv", 4, 7, stride))).blocks[0].get_submodule("full").get_submodule("conv")
+    plain = nn.Conv2d(4, 4, 7, stride, padding=3, bias=False)
+    plain.load_state_dict(ours.state_dict())
+    x = torch.rand(2, 4, size, size)
+    torch.testing.assert_close(ours(x), plain(x))
+    ours(x).sum().backward()
+    plain(x).sum().backward()
+    torch.testing.assert_close(ours.get_parameter("weight").grad, plain.weight.grad)
+
+
 def test_the_hidden_layer_starts_at_the_deviation_of_its_inputs_and_the_classifier_near_zero() -> None:
     torch.manual_seed(0)
     model = build(replace(tiny(Block("conv", 4, 3, 1)), classes=500, head=Head(50, 400)))
