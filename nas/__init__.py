@@ -1,11 +1,12 @@
 """Hardware-aware neural architecture search: what programs import."""
 
+from typing import TYPE_CHECKING, Any
+
 from nas.siblings import check_siblings
 
 check_siblings()  # before anything of a sibling is imported; Ray workers run it, too
 
 from latency import LatencyTable, MissingOpsError, load_table
-from nas.build import build
 from nas.rewards import absolute_reward, hard_reward, soft_reward
 from search_spaces import (
     Arch,
@@ -21,6 +22,9 @@ from search_spaces import (
     save_arch,
     shipped_spaces,
 )
+
+if TYPE_CHECKING:
+    from nas.network import build
 
 __all__ = [
     "Arch",
@@ -43,3 +47,12 @@ __all__ = [
     "shipped_spaces",
     "soft_reward",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import `build` when it is first used: torch takes seconds, and most commands do without it."""
+    if name == "build":
+        from nas.network import build
+
+        return build
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

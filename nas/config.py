@@ -76,7 +76,7 @@ def load_config(path: Path | None, flags: dict[str, Any], base: dict[str, Any] |
     for later in (base or {}, read_yaml(path) if path is not None else {}):
         values = _merged(values, later)
     values |= {name: value for name, value in flags.items() if value is not None}
-    return check(SearchConfig, values, str(path) if path is not None else "nas-search")
+    return check(SearchConfig, values, str(path) if path is not None else "command line")
 
 
 def _merged(old: dict[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from nas.build import ConvNorm, Network, Normalise, OpModule
+from nas.network import ConvNorm, Network, Normalise, OpModule
 
 INPUT, OUTPUT = "images", "logits"
 _OPSET = 17  # HardSwish needs 14; onnxruntime 1.20 and the phones' runtimes know 17

@@ -7,11 +7,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from latency import Timing, time_onnx
-from nas.build import build
 from nas.config import SearchConfig
 from nas.data import ImageData
 from nas.environment import available_cores
 from nas.export import check_onnx, export_onnx
+from nas.network import build
 from nas.recipe import recipe_for
 from nas.run_folder import RunFolder
 from nas.search import Trial, child_seed

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nas.build import Network, build
+from nas.network import Network, build
 from nas.recipe import Recipe
 from search_spaces import Arch
 

@@ -67,8 +67,8 @@ def _measure(arch: Arch) -> "Timing":
     from latency import time_onnx
 
     with Console(stderr=True).status("exporting and timing on this host"), TemporaryDirectory(prefix="nas-") as folder:
-        from nas.build import build
         from nas.export import export_onnx
+        from nas.network import build
 
         path = Path(folder) / "network.onnx"
         export_onnx(build(arch).eval(), path, arch.resolution)

@@ -2,16 +2,18 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from nas.commands import shell
 from nas.config import FREE_ON_RESUME, SearchConfig, load_config
-from nas.search_run import SearchRun, begin, resume
-from nas.summary import Summary
 from search_spaces import InputError
+
+if TYPE_CHECKING:
+    from nas.search_run import SearchRun
+    from nas.summary import Summary
 
 Option = typer.Option
 
@@ -73,18 +75,24 @@ def command(
         shell.print_json(summary.to_dict())
 
 
-def _begun(config: Path | None, flags: dict[str, Any], out: Path | None, console: Console) -> SearchRun:
+def _begun(config: Path | None, flags: dict[str, Any], out: Path | None, console: Console) -> "SearchRun":
     if config is None and flags["target_ms"] is None:
         raise InputError("--target-ms is missing: the latency to search for, in ms (or give --config FILE)")
     settings = load_config(config, flags)
+    from nas.search_run import begin  # torch takes seconds: help and mistakes in the options need not wait for it
+
     name = Path(settings.data).stem
     path = out or Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}-{name}"
     return begin(path, settings, console)
 
 
-def _resumed(folder: Path, config: Path | None, flags: dict[str, Any], out: Path | None, console: Console) -> SearchRun:
+def _resumed(
+    folder: Path, config: Path | None, flags: dict[str, Any], out: Path | None, console: Console
+) -> "SearchRun":
     if out is not None:
         raise InputError("--resume goes on in the run's own folder; leave --out away")
+    from nas.search_run import resume
+
     return resume(folder, lambda recorded: _continued(folder, recorded, config, flags), console)
 
 
@@ -107,7 +115,7 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _print_summary(summary: Summary, console: Console) -> None:
+def _print_summary(summary: "Summary", console: Console) -> None:
     for line in summary.lines():
         console.print(line, soft_wrap=True)
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from nas.build import Network, build
 from nas.export import check_onnx, export_onnx
+from nas.network import Network, build
 from search_spaces import load_space, proxy_arch, reference, references, shipped_spaces
 
 

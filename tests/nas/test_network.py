@@ -1,4 +1,4 @@
-"""`nas.build`: the torch modules hold the parameters and run the arithmetic that the walk says."""
+"""`nas.network`: the torch modules hold the parameters and run the arithmetic that the walk says."""
 
 import random
 from dataclasses import replace
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from nas.build import build
+from nas.network import build
 from search_spaces import (
     Arch,
     Block,
