@@ -14,7 +14,7 @@ from pathlib import Path
 from scipy.stats import kendalltau, spearmanr
 
 from nas.data import load_data
-from nas.recipe import Recipe, recipe_for
+from nas.recipe import PROXY, Recipe, recipe_for
 from nas.training import DivergedError, train
 from search_spaces import Arch, load_space, proxy_arch, reference
 
@@ -29,7 +29,7 @@ class Schedule:
     smallest_map: int = 2
 
 
-SHORT = Recipe(epochs=2, batch_size=32, learning_rate=0.1, label_smoothing=0.0)
+SHORT = Recipe(epochs=2, batch_size=32, learning_rate=0.1, label_smoothing=0.0, warm_up=0.2)
 SMALL_BATCH = replace(SHORT, batch_size=16, learning_rate=0.07)
 LONG = Schedule("long", replace(SHORT, epochs=10, label_smoothing=0.1))
 SCHEDULES = [
@@ -38,6 +38,7 @@ SCHEDULES = [
     Schedule("batch 32, last map 1", replace(SHORT, epochs=3), smallest_map=1),
     Schedule("batch 16, last map 1", replace(SMALL_BATCH, epochs=3), smallest_map=1),
     Schedule("batch 16, 16 px", SMALL_BATCH, resolution=16),
+    Schedule("preset", PROXY),
     LONG,
 ]
 
@@ -50,14 +51,16 @@ def networks(space_name: str, count: int) -> list[Arch]:
 
 
 def measure(options: argparse.Namespace) -> None:
-    """Train every network by every schedule, one row each, as they end."""
+    """Train every network by every schedule asked for, and add one row each as they end."""
+    schedules = [schedule for schedule in SCHEDULES if schedule.name in (options.schedule or [schedule.name])]
     limits = {"train_images": options.train_images, "validation_images": options.validation_images}
-    data = {pixels: load_data(options.data, pixels, **limits) for pixels in {s.resolution for s in SCHEDULES}}
-    with options.out.open("w", newline="", encoding="utf-8") as file:
+    data = {pixels: load_data(options.data, pixels, **limits) for pixels in {s.resolution for s in schedules}}
+    with options.out.open("a", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
-        rows.writerow(["network", "schedule", "accuracy", "cpu_seconds"])
+        if file.tell() == 0:
+            rows.writerow(["network", "schedule", "accuracy", "cpu_seconds"])
         for index, arch in enumerate(networks(options.space, options.networks)):
-            for schedule in SCHEDULES:
+            for schedule in schedules:
                 task = data[schedule.resolution]
                 child = proxy_arch(arch, schedule.resolution, len(task.classes), schedule.smallest_map)
                 begin = time.process_time()  # not the clock on the wall: the machine may be busy
@@ -76,12 +79,15 @@ def summarise(path: Path) -> None:
     finished = {row["network"] for row in rows if row["schedule"] == LONG.name}
     accuracies: dict[str, list[float]] = {}
     seconds: dict[str, list[float]] = {}
-    for row in rows:
+    for row in sorted(rows, key=lambda row: int(row["network"])):
         if row["network"] in finished:
             accuracies.setdefault(row["schedule"], []).append(float(row["accuracy"]))
             seconds.setdefault(row["schedule"], []).append(float(row["cpu_seconds"]))
+    print(f"{len(finished)} networks\n")
     print("| schedule | Spearman | Kendall | mean accuracy | CPU seconds a child |\n|---|---|---|---|---|")
     for name, values in accuracies.items():
+        if len(values) < len(finished):
+            continue  # this schedule has not been run on all of them
         rank, tau = (test(values, accuracies[LONG.name]).statistic for test in (spearmanr, kendalltau))
         mean, cost = (sum(numbers) / len(numbers) for numbers in (values, seconds[name]))
         print(f"| {name} | {rank:.2f} | {tau:.2f} | {100 * mean:.1f} % | {cost:.1f} |")
@@ -94,6 +100,7 @@ def main() -> None:
     parser.add_argument("--networks", type=int, default=12)
     parser.add_argument("--train-images", type=int)
     parser.add_argument("--validation-images", type=int)
+    parser.add_argument("--schedule", action="append", help="one of the names; again for more (default: all)")
     parser.add_argument("--out", type=Path, default=Path("proxy_schedule.csv"))
     parser.add_argument("--summarise", action="store_true", help="only print the table of what --out holds")
     options = parser.parse_args()
