@@ -77,6 +77,21 @@ def finish(
     return result
 
 
+def recorded_finish(run: RunFolder, seed: Trial) -> Finish | None:
+    """Give what `finish` wrote before, if it was for this seed network: a finished run is not trained again."""
+    file = run.read_seed()
+    if file is None or file.get("trial") != seed.trial or "final" not in file or not (run.path / "seed.onnx").is_file():
+        return None
+    final, host = file["final"], file["host"]
+    return Finish(
+        seed,
+        final["accuracy"],
+        final["onnx_largest_difference"],
+        host["proxy_ms"]["median"],
+        host["deployed_ms"]["median"],
+    )
+
+
 def time_deployed(arch: Arch) -> Timing:
     """Time a network at its deployed size on one thread of this host, by ONNX Runtime; weights do not matter for it."""
     with TemporaryDirectory(prefix="nas-onnx-") as folder:

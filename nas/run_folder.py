@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from nas.pareto import pareto_front
 from nas.search import PolicyUpdate, Trial
-from search_spaces import FileError, InputError, SearchSpace, load_space
+from search_spaces import FileError, InputError, SearchSpace, load_space, read_yaml
 
 TRIALS, UPDATES, CONFIG, SPACE = "trials.jsonl", "updates.jsonl", "config.yaml", "space.yaml"
 
@@ -69,10 +69,7 @@ class RunFolder:
 
     def config(self) -> dict[str, Any]:
         """Read ``config.yaml``."""
-        data = yaml.safe_load((self.path / CONFIG).read_text(encoding="utf-8"))
-        if not isinstance(data, dict):
-            raise FileError(f"{self.path / CONFIG} must hold a mapping of keys to values")
-        return data
+        return dict(read_yaml(self.path / CONFIG))
 
     def environment(self) -> dict[str, Any]:
         """Read ``environment.json``: what the run was begun with."""
@@ -129,6 +126,11 @@ class RunFolder:
     def write_seed(self, seed: Mapping[str, Any]) -> None:
         """Write ``seed.yaml``."""
         write_atomically(self.path / "seed.yaml", yaml.safe_dump(dict(seed), sort_keys=False))
+
+    def read_seed(self) -> dict[str, Any] | None:
+        """Read ``seed.yaml``; None where there is none yet."""
+        path = self.path / "seed.yaml"
+        return dict(read_yaml(path)) if path.is_file() else None
 
     def write_controller(self, state: Mapping[str, Any]) -> None:
         """Write the controller's state to ``controller.pt``, which ``torch.load(weights_only=True)`` reads."""

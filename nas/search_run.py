@@ -16,7 +16,7 @@ from nas.config import SearchConfig
 from nas.data import ImageData, load_data
 from nas.display import SearchDisplay, task_display
 from nas.environment import available_cores, describe_environment
-from nas.finish import finish
+from nas.finish import Finish, finish, recorded_finish
 from nas.preflight import choose_space, latency_range
 from nas.report import write_report
 from nas.rewards import make_reward
@@ -39,19 +39,30 @@ class SearchRun:
 
     def complete(self) -> Summary:
         """Run the trials that are left, then train, export and report the seed."""
-        with self.folder.locked():
-            search, overhead = self._run_trials()
-            if search.gave_up:
-                raise RuntimeError(f"{search.gave_up}; the run is in {self.folder.path}")
-            seed = choose_seed(search.results, self.config.target_ms)
-            if seed is None:
-                raise RuntimeError(f"no trial finished; see the errors in {self.folder.path / 'trials.jsonl'}")
-            with task_display(self.console, "final training, epochs") as report:
-                self.console.print(f"training the seed (trial {seed.trial}) from scratch", soft_wrap=True)
-                end = finish(self.folder, seed, self.space, self.config, self.data, report)
-            write_report(self.folder.path)
+        try:
+            with self.folder.locked():
+                return self._complete()
+        except KeyboardInterrupt:
+            self.console.print(f"stopped; go on with: nas-search --resume {self.folder.path}", soft_wrap=True)
+            raise
+
+    def _complete(self) -> Summary:
+        search, overhead = self._run_trials()
+        write_report(self.folder.path)
+        if search.gave_up:
+            raise RuntimeError(f"{search.gave_up}; the run is in {self.folder.path}")
+        seed = choose_seed(search.results, self.config.target_ms)
+        if seed is None:
+            raise RuntimeError(f"no trial finished; see the errors in {self.folder.path / 'trials.jsonl'}")
+        end = recorded_finish(self.folder, seed) or self._finish(seed)
+        write_report(self.folder.path)
         failed = sum(trial.state == "failed" for trial in search.results)
         return Summary(self.folder.path, self.config, len(search.results), failed, overhead, end)
+
+    def _finish(self, seed: Trial) -> Finish:
+        self.console.print(f"training the seed (trial {seed.trial}) from scratch", soft_wrap=True)
+        with task_display(self.console, "final training, epochs") as report:
+            return finish(self.folder, seed, self.space, self.config, self.data, report)
 
     def _run_trials(self) -> tuple[Search, float | None]:
         recorded = self.folder.read_trials()

@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import math
 import subprocess
@@ -106,7 +105,6 @@ def test_a_size_that_no_network_has_is_refused(width: float, resolution: int, to
         load_network("mobilenet_v2", width, resolution)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("nas.export") is None, reason="needs nas.export")
 def test_measure_times_the_network_on_this_host() -> None:
     values = answer("mobilenet_v3_small", "--width", "0.35", "--resolution", "96", "--measure")
     assert values["host_ms"] > 0

@@ -148,6 +148,29 @@ def test_a_finished_run_can_be_given_a_larger_budget(whole_run, table, config, t
     assert trials_of(out) == trials_of(whole_run[0])
 
 
+def test_a_finished_run_is_not_trained_again(whole_run):
+    out, _ = whole_run
+    before = (out / "seed.yaml").read_bytes()
+    done = run_search("--resume", out)
+    assert "training the seed" not in done.stdout
+    assert (out / "seed.yaml").read_bytes() == before
+    assert "6 trials, 0 failed" in done.stdout
+
+
+def test_ctrl_c_says_how_to_go_on(table, config, tmp_path):
+    out = tmp_path / "run"
+    process = subprocess.Popen([*COMMAND, *arguments(table, config, out, 50)], stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (out / "config.yaml").exists() or not trials_of(out):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"stopped; go on with: nas-search --resume {out}" in printed
+    assert [trial["trial"] for trial in trials_of(out)] == list(range(len(trials_of(out))))
+
+
 def test_a_search_whose_children_all_fail_stops_and_says_why(table, config, tmp_path):
     hopeless = tmp_path / "hopeless.yaml"
     task = SMALL_TASK["proxy"] | {"recipe": {"epochs": 1, "least_steps": 0, "learning_rate": 1e30, "clip_norm": 1e30}}
