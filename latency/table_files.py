@@ -61,6 +61,9 @@ def save_table(table: LatencyTable, path: str | Path) -> None:
             os.fsync(file.fileno())
         Path(temporary).chmod(0o644)  # mkstemp's file is for its owner alone
         Path(temporary).replace(path)
+    except OSError as error:
+        Path(temporary).unlink(missing_ok=True)
+        raise FileError(f"cannot write {path}: {error.strerror}") from error
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from nas.config import ProxyTask
 from nas.data import ImageData
-from nas.recipe import recipe_for
 from nas.search import Outcome, child_seed
 from nas.training import DivergedError, train
 from search_spaces import Arch, ArchError, proxy_arch
@@ -24,11 +23,10 @@ class ChildEvaluator:
     def __call__(self, arch: Arch, key: str) -> Outcome:
         """Train one network from scratch; a network that cannot be built or diverges is an outcome with its error."""
         start = time.monotonic()
-        recipe = recipe_for(self.proxy.recipe, self.data.name)
         try:
             child = proxy_arch(arch, self.proxy.resolution, len(self.data.classes), self.proxy.smallest_map)
             seed = child_seed(self.seed, key)
-            trained = train(child, self.data, recipe, seed, device=self.device, threads=self.threads)
+            trained = train(child, self.data, self.proxy.recipe, seed, device=self.device, threads=self.threads)
         except (ArchError, DivergedError) as error:
             return Outcome(None, time.monotonic() - start, str(error))
         except (RuntimeError, MemoryError) as error:  # torch's own: out of memory, a broken device

@@ -5,12 +5,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from nas.recipe import FINAL, PROXY, Recipe
-from nas.rewards import RewardName, make_reward
-from search_spaces import check, read_yaml
+from latency import shipped_tables
+from nas.recipe import FINAL, PROXY, Recipe, recipe_for
+from nas.rewards import RewardName, check_target, check_w, default_w
+from search_spaces import FileError, check, read_yaml, shipped_spaces
 
+DIGITS = "digits"
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -37,8 +39,8 @@ class SearchConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    target_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    w: Annotated[float, Field(le=0, allow_inf_nan=False)] | None = None
+    target_ms: Annotated[float, AfterValidator(check_target)]
+    w: Annotated[float, AfterValidator(check_w)] | None = None
     reward: RewardName = "soft"
     device: str = "pixel1"
     space: str | None = None
@@ -48,7 +50,7 @@ class SearchConfig(BaseModel):
     controller_options: dict[str, Any] = {}
     trials: Positive = 100
     batch: Positive = 5
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     proxy: ProxyTask = ProxyTask()
     final: Recipe = FINAL
     workers: Positive | None = None
@@ -56,14 +58,23 @@ class SearchConfig(BaseModel):
     gpus_per_trial: Annotated[float, Field(ge=0)] = 0.0
     ray_address: str | None = None
 
-    @model_validator(mode="after")
-    def _reward_ok(self) -> "SearchConfig":
-        make_reward(self.reward, self.target_ms, self.w)
-        return self
+    def resolved(self) -> "SearchConfig":
+        """Fill in what depends on the rest: the reward's strength, absolute paths, no flips for digits."""
+        changes: dict[str, Any] = {"w": default_w(self.reward) if self.w is None else self.w}
+        for name in ("data", "device", "space"):
+            value = getattr(self, name)
+            # names of shipped things are no paths; a path must mean the same from another folder
+            if value is not None and value not in (DIGITS, *shipped_tables(), *shipped_spaces()):
+                changes[name] = str(Path(value).resolve())
+        recipe = recipe_for(self.proxy.recipe, self.data)
+        changes["proxy"] = self.proxy.model_copy(update={"recipe": recipe})
+        changes["final"] = recipe_for(self.final, self.data)
+        return self.model_copy(update=changes)
 
 
-# what may differ between a run and its continuation: none of it changes what is proposed or how it is judged
-FREE_ON_RESUME = frozenset({"trials", "workers", "cpus_per_trial", "gpus_per_trial", "ray_address"})
+# what may differ between a run and its continuation: it changes neither what is proposed nor how it is judged, but for
+# the last digits of a child's training on another number of threads
+FREE_ON_RESUME = frozenset({"trials", "workers", "cpus_per_trial", "ray_address"})
 
 
 def load_config(path: Path | None, flags: dict[str, Any], base: dict[str, Any] | None = None) -> SearchConfig:
@@ -75,8 +86,17 @@ def load_config(path: Path | None, flags: dict[str, Any], base: dict[str, Any] |
     values: dict[str, Any] = {"proxy": ProxyTask().model_dump(), "final": asdict(FINAL)}
     for later in (base or {}, read_yaml(path) if path is not None else {}):
         values = _merged(values, later)
-    values |= {name: value for name, value in flags.items() if value is not None}
-    return check(SearchConfig, values, str(path) if path is not None else "command line")
+    given = {name: value for name, value in flags.items() if value is not None}
+    origins = ([str(path)] if path is not None else []) + (["command line"] if given or path is None else [])
+    return check(SearchConfig, values | given, " with ".join(origins))
+
+
+def recorded_config(data: Mapping[str, Any], path: Path) -> SearchConfig:
+    """Read a run's own configuration, which must be whole: today's defaults need not be those it was begun with."""
+    missing = [name for name in SearchConfig.model_fields if name not in data]
+    if missing:
+        raise FileError(f"{path} lacks {', '.join(missing)}; restore it from a copy")
+    return check(SearchConfig, data, str(path))
 
 
 def _merged(old: dict[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from nas.data import ImageData
 from nas.environment import available_cores
 from nas.export import check_onnx, export_onnx
 from nas.network import build
-from nas.recipe import recipe_for
 from nas.run_folder import RunFolder
 from nas.search import Trial, child_seed
 from nas.training import Trained, train
@@ -49,7 +48,7 @@ def finish(
     arch = space.decode(seed.tokens)
     run.write_seed(_seed_file(seed, arch, config))  # first the architecture: what follows takes minutes
     child = proxy_arch(arch, config.proxy.resolution, len(data.classes), config.proxy.smallest_map)
-    recipe = recipe_for(config.final, data.name)
+    recipe = config.final
     epochs = recipe.epochs_for(len(data.train))
     trained = train(
         child,
@@ -80,16 +79,14 @@ def finish(
 def recorded_finish(run: RunFolder, seed: Trial) -> Finish | None:
     """Give what `finish` wrote before, if it was for this seed network: a finished run is not trained again."""
     file = run.read_seed()
-    if file is None or file.get("trial") != seed.trial or "final" not in file or not (run.path / "seed.onnx").is_file():
+    if file is None or file.get("trial") != seed.trial or not (run.path / "seed.onnx").is_file():
         return None
-    final, host = file["final"], file["host"]
-    return Finish(
-        seed,
-        final["accuracy"],
-        final["onnx_largest_difference"],
-        host["proxy_ms"]["median"],
-        host["deployed_ms"]["median"],
-    )
+    try:
+        final, host = file["final"], file["host"]
+        times = float(host["proxy_ms"]["median"]), float(host["deployed_ms"]["median"])
+        return Finish(seed, float(final["accuracy"]), float(final["onnx_largest_difference"]), *times)
+    except (KeyError, TypeError, ValueError):  # not written to its end
+        return None
 
 
 def time_deployed(arch: Arch) -> Timing:

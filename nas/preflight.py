@@ -50,19 +50,29 @@ def latency_range(name: str, table: LatencyTable, samples: int = SAMPLES) -> Lat
     )
 
 
-def choose_space(table: LatencyTable, target_ms: float) -> tuple[str, LatencyRange]:
-    """Choose the shipped space in whose middle the target lies best, among those that the table covers."""
-    ranges = {}
-    for name in shipped_spaces():
-        if not table.missing(load_space(name).ops()):
-            ranges[name] = latency_range(name, table)
-    if not ranges:  # say what is missing for the first one
-        name = shipped_spaces()[0]
-        return name, latency_range(name, table)
+@dataclass(frozen=True, slots=True)
+class SpaceChoice:
+    """The space chosen for a target, its range, and the spaces of which the table lacks so many Ops."""
+
+    name: str
+    range: LatencyRange
+    lacking: tuple[tuple[str, int], ...]
+
+
+def choose_space(table: LatencyTable, target_ms: float) -> SpaceChoice:
+    """Choose the shipped space in whose middle the target lies best, among those that the table covers.
+
+    ``MissingOpsError`` if it covers none.
+    """
+    lacking = {name: len(table.missing(load_space(name).ops())) for name in shipped_spaces()}
+    if all(lacking.values()):
+        name = min(lacking, key=lambda name: lacking[name])
+        table.check_ops(load_space(name).ops(), name)
+    ranges = {name: latency_range(name, table) for name, count in lacking.items() if not count}
 
     def distance(name: str) -> tuple[bool, float, str]:
         found = ranges[name]
         return not found.holds(target_ms), abs(found.share_below(target_ms) - 0.5), name
 
     best = min(ranges, key=distance)
-    return best, ranges[best]
+    return SpaceChoice(best, ranges[best], tuple((name, count) for name, count in lacking.items() if count))

@@ -20,7 +20,7 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.search import Searcher
 
 from nas.search import Outcome, Search
-from search_spaces import Arch, arch_from_dict, arch_to_dict
+from search_spaces import Arch, InputError, arch_from_dict, arch_to_dict
 
 
 class Evaluator(Protocol):
@@ -36,7 +36,6 @@ class Placement:
     workers: int
     cpus_per_trial: int
     gpus_per_trial: float = 0.0
-    ray_address: str | None = None
 
 
 @dataclass(slots=True)
@@ -72,12 +71,15 @@ def ray_cluster(address: str | None) -> Iterator[str]:
     }
     for name, value in quiet.items():
         os.environ.setdefault(name, value)
-    context = ray.init(
-        address=address,
-        include_dashboard=None if address else True,
-        logging_level=logging.ERROR,
-        log_to_driver=False,
-    )
+    try:
+        context = ray.init(
+            address=address or "local",
+            include_dashboard=None if address else True,
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+        )
+    except ConnectionError as error:
+        raise InputError(f"no Ray cluster answers at {address}; start one with: ray start --head") from error
     try:
         yield f"http://{context.dashboard_url}" if context.dashboard_url else ""
     finally:
@@ -89,6 +91,7 @@ def run_on_ray(search: Search, evaluate: Evaluator, placement: Placement) -> Tri
     clock = TrialClock()
     if search.done:
         return clock
+    _check_resources(placement)
     adapter = _SearchAdapter(search, placement.workers, clock)
     resources = {"cpu": placement.cpus_per_trial, "gpu": placement.gpus_per_trial}
     trainable = tune.with_resources(tune.with_parameters(_ChildTrial, evaluate=evaluate), resources)
@@ -108,6 +111,14 @@ def run_on_ray(search: Search, evaluate: Evaluator, placement: Placement) -> Tri
     return clock
 
 
+def _check_resources(placement: Placement) -> None:
+    """Raise ``InputError`` if no trial could ever start, which Tune would wait for without a word."""
+    cluster = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    for name, needed in (("CPU", placement.cpus_per_trial), ("GPU", placement.gpus_per_trial)):
+        if needed > cluster.get(name, 0):
+            raise InputError(f"a trial asks for {needed:g} {name}, and the Ray cluster has {cluster.get(name, 0):g}")
+
+
 class _ChildTrial(tune.Trainable):
     """One candidate on a worker; the actor is used again for the next one."""
 
@@ -122,7 +133,8 @@ class _ChildTrial(tune.Trainable):
             arch = arch_from_dict(self._candidate["arch"])
             outcome = self._evaluate(arch, self._candidate["key"])
         except Exception as error:  # a failed child is an outcome, never an exception in the driver
-            outcome = Outcome(None, time.monotonic() - start, f"{type(error).__name__}: {error}")
+            seconds, text = time.monotonic() - start, f"{type(error).__name__}: {error}"
+            outcome = Outcome(None, seconds, text, network_fault=False)  # the network's own faults are outcomes already
         return asdict(outcome) | {"done": True}
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

@@ -35,17 +35,35 @@ def absolute_reward(accuracy: float, latency_ms: float, target_ms: float, beta: 
     return accuracy + beta * abs(latency_ms / target_ms - 1)
 
 
+def check_w(w: float) -> float:
+    """Give the strength back; ``InputError`` unless it is a power that a reward can bear."""
+    if not -10 <= w <= 0:
+        raise InputError(
+            f"w must be 0 (latency does not count) or negative, down to -10, got {w:g}; "
+            "-0.15 suits small targets, -0.07 large ones"
+        )
+    return w
+
+
+def check_target(target_ms: float) -> float:
+    """Give the target back; ``InputError`` unless it is a latency that a device could have."""
+    if not 1e-3 <= target_ms <= 1e6:
+        raise InputError(
+            f"the target latency must be a positive number of milliseconds, 0.001 to 1,000,000, got {target_ms:g}"
+        )
+    return target_ms
+
+
+def default_w(name: RewardName) -> float:
+    """Give the strength that a kind of reward has where none is asked for."""
+    return -1.0 if name == "hard" else -0.07
+
+
 def make_reward(name: RewardName, target_ms: float, w: float | None = None) -> Reward:
     """Give the reward of (accuracy, latency_ms) for a target; ``w`` is the strength, with a default for each kind."""
-    if w is not None and not -float("inf") < w <= 0:
-        raise InputError(
-            f"w must be 0 (latency does not count) or negative, got {w}; -0.15 suits small targets, -0.07 large ones"
-        )
-    if not 0 < target_ms < float("inf"):
-        raise InputError(f"the target latency must be a positive number of milliseconds, got {target_ms}")
+    target_ms, w = check_target(target_ms), check_w(default_w(name) if w is None else w)
     if name == "soft":
-        soft = -0.07 if w is None else w
-        return partial(soft_reward, target_ms=target_ms, alpha=soft, beta=soft)
+        return partial(soft_reward, target_ms=target_ms, alpha=w, beta=w)
     if name == "hard":
-        return partial(hard_reward, target_ms=target_ms, beta=-1.0 if w is None else w)
-    return partial(absolute_reward, target_ms=target_ms, beta=-0.07 if w is None else w)
+        return partial(hard_reward, target_ms=target_ms, beta=w)
+    return partial(absolute_reward, target_ms=target_ms, beta=w)

@@ -12,11 +12,13 @@ from typing import Any
 import torch
 import yaml
 from filelock import FileLock, Timeout
+from pydantic import TypeAdapter, ValidationError
 
 from nas.pareto import pareto_front
 from nas.search import PolicyUpdate, Trial
 from search_spaces import FileError, InputError, SearchSpace, load_space, read_yaml
 
+_TRIAL = TypeAdapter(Trial)
 TRIALS, UPDATES, CONFIG, SPACE = "trials.jsonl", "updates.jsonl", "config.yaml", "space.yaml"
 
 
@@ -73,11 +75,12 @@ class RunFolder:
 
     def environment(self) -> dict[str, Any]:
         """Read ``environment.json``: what the run was begun with."""
-        data: dict[str, Any] = json.loads((self.path / "environment.json").read_text(encoding="utf-8"))
-        return data
+        return dict(read_yaml(self.path / "environment.json"))  # JSON is YAML
 
     def space(self) -> SearchSpace:
         """Load the run's own copy of its search space."""
+        if not (self.path / SPACE).is_file():
+            raise FileError(f"{self.path / SPACE} is missing; restore it from a copy")
         return load_space(self.path / SPACE)
 
     def append_trial(self, trial: Trial) -> None:
@@ -90,19 +93,40 @@ class RunFolder:
         self._append(UPDATES, row | row.pop("diagnostics"))
 
     def read_trials(self) -> list[Trial]:
-        """Read all trials in the order in which they finished; a last line that a kill cut short is left out."""
+        """Read all trials in the order in which they finished; a last line that a kill cut short is left out.
+
+        ``FileError`` names the first line that is not a trial.
+        """
         path = self.path / TRIALS
-        lines = path.read_bytes().split(b"\n")[:-1]
+        try:
+            lines = path.read_bytes().split(b"\n")[:-1]
+        except OSError as error:
+            raise FileError(f"cannot read {path}: {error.strerror}; restore it from a copy") from error
         trials = []
         for number, line in enumerate(lines, 1):
             try:
-                row = json.loads(line)
-                trials.append(Trial(**row | {"tokens": tuple(row["tokens"])}))
-            except (ValueError, TypeError, KeyError) as error:
+                trials.append(_TRIAL.validate_json(line))
+            except ValidationError as error:
+                problem = error.errors()[0]
+                where = ".".join(str(part) for part in problem["loc"])
                 raise FileError(
-                    f"{path} line {number} is not a trial: {error}; restore the file from a copy"
+                    f"{path} line {number} is not a trial: {where} {problem['msg']}; restore it from a copy"
                 ) from error
         return trials
+
+    def check_trials(self, space: SearchSpace, budget: int) -> None:
+        """Raise ``FileError`` unless the trials are of this space and budget, each once."""
+        seen = set()
+        for line, trial in enumerate(self.read_trials(), 1):
+            try:
+                problem = "" if space.decode(trial.tokens).key == trial.key else f"key {trial.key!r} is of other tokens"
+            except InputError as error:
+                problem = str(error)
+            if not 0 <= trial.trial < budget or trial.trial in seen:
+                problem = f"trial {trial.trial} stands there twice or is none of the {budget} of this run"
+            if problem:
+                raise FileError(f"{self.path / TRIALS} line {line}: {problem}; restore the file from a copy")
+            seen.add(trial.trial)
 
     def start_over_updates(self) -> None:
         """Empty ``updates.jsonl``, which a replay writes anew, and cut off half a trial at the end."""
@@ -122,6 +146,10 @@ class RunFolder:
             writer.writerow(["trial", "key", "latency_ms", "accuracy", "reward"])
             writer.writerows([t.trial, t.key, t.latency_ms, t.accuracy, t.reward] for t in front)
         temporary.replace(self.path / "pareto.csv")
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Write ``config.yaml`` anew, as a run that is continued does with its larger budget."""
+        write_atomically(self.path / CONFIG, yaml.safe_dump(dict(config), sort_keys=False))
 
     def write_seed(self, seed: Mapping[str, Any]) -> None:
         """Write ``seed.yaml``."""

@@ -7,15 +7,22 @@ with a finished trial and with a policy update.
 import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
+
+from pydantic import ConfigDict
 
 from controllers import Controller, Proposal
 from nas.rewards import Reward
 from search_spaces import Arch, SearchSpace
 
 TrialState = Literal["finished", "reused", "failed"]
+TOLERANCE = 0.02  # how far beyond the target a network still meets it
 GIVE_UP_AFTER = 5  # trials that all failed, none finished: something else than the networks is wrong
+
+
+class SearchFailedError(RuntimeError):
+    """A search that cannot end with a seed; the message is written for whoever started it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +57,11 @@ class Candidate:
 class Trial:
     """One line of ``trials.jsonl``.
 
-    ``reused``: a network seen before, whose accuracy was taken over. A failed trial has no accuracy; its reward is 0
+    ``reused``: a network seen before, whose result was taken over. A failed trial has no accuracy; its reward is 0
     where the network is to blame, and none, so that the policy learns nothing, where the machine is.
     """
+
+    __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)  # for lines that are read back
 
     trial: int
     tokens: tuple[int, ...]
@@ -88,12 +97,15 @@ class Search:
     on_trial: Callable[[Trial], None]
     on_update: Callable[[PolicyUpdate], None]
     results: list[Trial] = field(default_factory=list)
+    gave_up: str | None = None  # why the search stopped before its budget was used up, if it did
     _issued: int = 0
     _updates: int = 0
+    _failures: int = 0  # since this process began, while nothing finished
+    _retried: set[int] = field(default_factory=set)
     _in_flight: dict[int, Candidate] = field(default_factory=dict)
     _backlog: deque[Candidate] = field(default_factory=deque)
     _twins: dict[str, list[Candidate]] = field(default_factory=dict)
-    _accuracies: dict[str, float] = field(default_factory=dict)
+    _known: dict[str, Outcome] = field(default_factory=dict)
     _lessons: list[tuple[Proposal, float]] = field(default_factory=list)
 
     @property
@@ -101,21 +113,14 @@ class Search:
         """Whether every trial of the budget has its result, or the search gave up."""
         return self.gave_up is not None or len(self.results) >= self.trials
 
-    @property
-    def gave_up(self) -> str | None:
-        """Say why the search stopped before its budget was used up, if it did."""
-        if len(self.results) < GIVE_UP_AFTER or any(trial.state != "failed" for trial in self.results):
-            return None
-        return f"all of the first {len(self.results)} trials failed; the last error: {self.results[-1].error}"
-
     def next(self) -> Candidate | None:
         """Hand out the next network to evaluate, or None while there is none.
 
-        A network seen before takes its accuracy over at once; one that is being evaluated waits for its twin.
+        A network seen before takes its result over at once; one that is being evaluated waits for its twin.
         """
         while self.gave_up is None and (self._backlog or self._issued < self.trials):
             candidate = self._backlog.popleft() if self._backlog else self._propose()
-            if candidate.key in self._accuracies:
+            if candidate.key in self._known:
                 self._reuse(candidate)
             elif candidate.key in self._twins:
                 self._twins[candidate.key].append(candidate)
@@ -125,17 +130,25 @@ class Search:
                 return candidate
         return None
 
-    def finish(self, trial: int, outcome: Outcome) -> Trial:
-        """Take the outcome of a candidate, and settle those that waited for the same network."""
+    def finish(self, trial: int, outcome: Outcome) -> Trial | None:
+        """Take the outcome of a candidate, and settle those that waited for the same network.
+
+        A fault of the machine is forgiven once: the candidate is handed out again, and None comes back.
+        """
         candidate = self._in_flight.pop(trial)
+        waiting = self._twins.pop(candidate.key)
+        if outcome.accuracy is None and not outcome.network_fault and trial not in self._retried:
+            self._retried.add(trial)
+            self._backlog.extendleft([*reversed(waiting), candidate])
+            return None
         result = self._result(candidate, outcome)
         self._take(result, candidate.proposal)
-        waiting = self._twins.pop(candidate.key)
-        if result.state == "failed":
-            self._backlog.extend(waiting)
-        else:
+        self._count_failure(result)
+        if candidate.key in self._known:
             for twin in waiting:
                 self._reuse(twin)
+        else:
+            self._backlog.extend(waiting)
         return result
 
     def replay(self, results: Iterable[Trial]) -> None:
@@ -163,8 +176,13 @@ class Search:
         return candidate
 
     def _reuse(self, candidate: Candidate) -> None:
-        accuracy = self._accuracies[candidate.key]
-        self._take(self._result(candidate, Outcome(accuracy, 0.0), "reused"), candidate.proposal)
+        outcome = replace(self._known[candidate.key], seconds=0.0)
+        self._take(self._result(candidate, outcome, "reused"), candidate.proposal)
+
+    def _count_failure(self, result: Trial) -> None:
+        self._failures += result.state == "failed"
+        if self._failures >= GIVE_UP_AFTER and all(trial.state == "failed" for trial in self.results):
+            self.gave_up = f"the first {len(self.results)} trials all failed; the last error: {result.error}"
 
     def _result(self, candidate: Candidate, outcome: Outcome, state: TrialState = "finished") -> Trial:
         if outcome.accuracy is None:
@@ -188,8 +206,8 @@ class Search:
         if record:
             self.on_trial(result)
         self.results.append(result)
-        if result.accuracy is not None:
-            self._accuracies[result.key] = result.accuracy
+        if result.reward is not None:  # neither luck nor another worker would change it
+            self._known[result.key] = Outcome(result.accuracy, result.seconds, result.error)
         if result.reward is not None:
             self._lessons.append((proposal, result.reward))
         if len(self._lessons) >= self.batch:
@@ -208,7 +226,7 @@ def child_seed(seed: int, key: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}-{key}".encode()).digest()[:4], "big")
 
 
-def choose_seed(results: Iterable[Trial], target_ms: float, tolerance: float = 0.02) -> Trial | None:
+def choose_seed(results: Iterable[Trial], target_ms: float, tolerance: float = TOLERANCE) -> Trial | None:
     """Choose the seed network: the highest reward within the target, or over all where nothing keeps to it."""
     finished = [trial for trial in results if trial.reward is not None and trial.state != "failed"]
     within = [trial for trial in finished if trial.latency_ms <= target_ms * (1 + tolerance)]

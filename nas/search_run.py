@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
@@ -12,16 +11,17 @@ from rich.console import Console
 from controllers import Controller, create
 from latency import LatencyTable, load_table
 from nas.children import ChildEvaluator
-from nas.config import SearchConfig
+from nas.config import SearchConfig, recorded_config
 from nas.data import ImageData, load_data
 from nas.display import SearchDisplay, task_display
-from nas.environment import available_cores, describe_environment
+from nas.environment import describe_environment
 from nas.finish import Finish, finish, recorded_finish
+from nas.placement import check_placement, workers_and_cpus
 from nas.preflight import choose_space, latency_range
 from nas.report import write_report
 from nas.rewards import make_reward
 from nas.run_folder import RunFolder, check_free
-from nas.search import PolicyUpdate, Search, Trial, choose_seed
+from nas.search import PolicyUpdate, Search, SearchFailedError, Trial, choose_seed
 from nas.summary import Summary
 from search_spaces import InputError, SearchSpace, load_space, space_text
 
@@ -41,6 +41,7 @@ class SearchRun:
         """Run the trials that are left, then train, export and report the seed."""
         try:
             with self.folder.locked():
+                self.folder.write_config(self.config.model_dump(mode="json"))  # a resumed run's budget may be another
                 return self._complete()
         except KeyboardInterrupt:
             self.console.print(f"stopped; go on with: nas-search --resume {self.folder.path}", soft_wrap=True)
@@ -50,14 +51,15 @@ class SearchRun:
         search, overhead = self._run_trials()
         write_report(self.folder.path)
         if search.gave_up:
-            raise RuntimeError(f"{search.gave_up}; the run is in {self.folder.path}")
+            raise SearchFailedError(f"{search.gave_up}; all errors are in {self.folder.path / 'trials.jsonl'}")
+        if not search.done:
+            raise SearchFailedError(f"the trials ended early; go on with: nas-search --resume {self.folder.path}")
         seed = choose_seed(search.results, self.config.target_ms)
         if seed is None:
-            raise RuntimeError(f"no trial finished; see the errors in {self.folder.path / 'trials.jsonl'}")
+            raise SearchFailedError(f"no trial finished; all errors are in {self.folder.path / 'trials.jsonl'}")
         end = recorded_finish(self.folder, seed) or self._finish(seed)
         write_report(self.folder.path)
-        failed = sum(trial.state == "failed" for trial in search.results)
-        return Summary(self.folder.path, self.config, len(search.results), failed, overhead, end)
+        return Summary(self.folder.path, self.config, tuple(search.results), overhead, end)
 
     def _finish(self, seed: Trial) -> Finish:
         self.console.print(f"training the seed (trial {seed.trial}) from scratch", soft_wrap=True)
@@ -78,6 +80,7 @@ class SearchRun:
             display.update(update)
 
         config = self.config
+        torch.set_num_threads(1)  # the policy is small: threads would only take cores from the children
         controller = _controller(config, self.space)
         search = Search(
             space=self.space,
@@ -100,15 +103,13 @@ class SearchRun:
         from nas.ray_trials import Placement, ray_cluster, run_on_ray  # ray takes seconds to import
 
         config = self.config
-        workers = config.workers or available_cores()
-        cpus = config.cpus_per_trial or max(1, available_cores() // workers)
+        workers, cpus = workers_and_cpus(config)
         device = "cuda" if config.gpus_per_trial else "cpu"
         evaluate = ChildEvaluator(self.data, config.proxy, config.seed, threads=cpus, device=device)
-        torch.set_num_threads(1)  # the policy is small: threads would only take cores from the children
         with ray_cluster(config.ray_address) as dashboard:
             if dashboard:
                 self.console.print(f"Ray dashboard: {dashboard} (its token: ray get-auth-token)", soft_wrap=True)
-            placement = Placement(workers, cpus, config.gpus_per_trial, config.ray_address)
+            placement = Placement(workers, cpus, config.gpus_per_trial)
             with display.shown():
                 clock = run_on_ray(search, evaluate, placement)
         return clock.overhead(workers)
@@ -117,49 +118,54 @@ class SearchRun:
 def begin(path: Path, config: SearchConfig, console: Console) -> SearchRun:
     """Check everything that a search needs, before Ray starts or anything is written; then begin its run folder."""
     check_free(path)
+    check_placement(config)
     table = load_table(config.device)
-    config = _with_space(config, table, console)
+    config, said = _with_space(config, table)
     assert config.space is not None  # just chosen
     space = load_space(config.space)
     _controller(config, space)
     data = _load_data(config, console)
     facts = describe_environment() | {"fingerprints": _fingerprints(table, data)}
     folder = RunFolder.create(path, config.model_dump(mode="json"), space_text(config.space), facts)
-    console.print(f"run folder: {path}", soft_wrap=True)
+    for line in [*said, f"run folder: {path}"]:
+        console.print(line, soft_wrap=True)
     return SearchRun(folder, config, space, table, data, console)
 
 
-def resume(path: Path, continued: Callable[[dict[str, Any]], SearchConfig], console: Console) -> SearchRun:
+def resume(path: Path, continued: Callable[[SearchConfig], SearchConfig], console: Console) -> SearchRun:
     """Open a run to go on with it; ``InputError`` if its space, table or data are not what they were."""
     folder = RunFolder.open(path)
-    config = continued(folder.config())
+    before = recorded_config(folder.config(), path / "config.yaml")
+    config = continued(before)
+    check_placement(config)
     space = folder.space()
     if config.space is not None and Path(config.space).exists() and load_space(config.space) != space:
-        raise InputError(
-            f"{config.space} has changed since the run in {path} began; start a new run with another --out"
-        )
+        raise InputError(f"{config.space} changed since the run in {path} began; start a new run with another --out")
+    folder.check_trials(space, before.trials)
     table = load_table(config.device)
     table.check_ops(space.ops(), space.name)
     data = _load_data(config, console)
-    before = folder.environment().get("fingerprints", {})
+    recorded = folder.environment().get("fingerprints", {})
     for name, fingerprint in _fingerprints(table, data).items():
-        if before.get(name) != fingerprint:
+        if recorded.get(name) != fingerprint:
             raise InputError(f"the {name} changed since the run in {path} began; start a new run with another --out")
     return SearchRun(folder, config, space, table, data, console)
 
 
-def _with_space(config: SearchConfig, table: LatencyTable, console: Console) -> SearchConfig:
-    """Fill in the space that suits the target where none was asked for, and print the space's latency range."""
+def _with_space(config: SearchConfig, table: LatencyTable) -> tuple[SearchConfig, list[str]]:
+    """Fill in the space that suits the target where none was asked for; also what to say of its latency range."""
+    said = []
     if config.space is None:
-        name, found = choose_space(table, config.target_ms)
-        console.print(f"space {name}: of the shipped ones the target lies best in its range", soft_wrap=True)
+        choice = choose_space(table, config.target_ms)
+        name, found = choice.name, choice.range
+        said += [f"space {name}: of the shipped ones the target lies best in its range"]
+        said += [f"left out: space {other}, of which the table lacks {count} Ops" for other, count in choice.lacking]
     else:
         name, found = config.space, latency_range(config.space, table)
-    console.print(f"latency table {table.header.sentence()}", soft_wrap=True)
-    console.print(f"latency of {name} on {config.device}: {found}", soft_wrap=True)
+    said += [f"latency table {table.header.sentence()}", f"latency of {name} on {config.device}: {found}"]
     if not found.holds(config.target_ms):
-        console.print(f"warning: the target of {config.target_ms:g} ms lies outside that range", soft_wrap=True)
-    return config.model_copy(update={"space": name})
+        said.append(f"warning: the target of {config.target_ms:g} ms lies outside that range")
+    return config.model_copy(update={"space": name}), said
 
 
 def _controller(config: SearchConfig, space: SearchSpace) -> Controller:

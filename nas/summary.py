@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from nas.config import SearchConfig
+from nas.display import describe_trial
 from nas.finish import Finish
+from nas.search import TOLERANCE, Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,8 +16,7 @@ class Summary:
 
     run: Path
     config: SearchConfig
-    trials: int
-    failed: int
+    results: tuple[Trial, ...]
     overhead: float | None
     finish: Finish
 
@@ -24,9 +25,12 @@ class Summary:
         seed, end, target, device = self.finish.seed, self.finish, self.config.target_ms, self.config.device
         away = f"{seed.latency_ms - target:+.2f} ms ({100 * (seed.latency_ms / target - 1):+.1f} %)"
         found, final = 100 * (seed.accuracy or 0), 100 * end.final_accuracy
+        met = sum(trial.latency_ms <= target * (1 + TOLERANCE) for trial in self.results)
+        best = max(self.results, key=lambda trial: trial.reward or 0.0)
         overhead = "" if self.overhead is None else f"; running them cost {100 * self.overhead:.1f} % overhead"
         return [
-            f"{self.trials} trials, {self.failed} failed{overhead}",
+            f"{len(self.results)} trials, {self._failed()} failed{overhead}",
+            f"{met} of them meet the target; the best reward of all has trial {best.trial}: {describe_trial(best)}",
             f"seed: trial {seed.trial}, {seed.latency_ms:.2f} ms on {device}, {away} from the target of {target:g} ms",
             f"accuracy: {found:.2f} % in the search, {final:.2f} % after the final training",
             f"on this host, ONNX Runtime, 1 thread: {end.deployed_host_ms:.2f} ms as deployed "
@@ -40,8 +44,8 @@ class Summary:
         seed, end = self.finish.seed, self.finish
         return {
             "run": str(self.run),
-            "trials": self.trials,
-            "failed": self.failed,
+            "trials": len(self.results),
+            "failed": self._failed(),
             "overhead": self.overhead,
             "seed_trial": seed.trial,
             "latency_ms": seed.latency_ms,
@@ -52,3 +56,6 @@ class Summary:
             "deployed_host_ms": end.deployed_host_ms,
             "proxy_host_ms": end.proxy_host_ms,
         }
+
+    def _failed(self) -> int:
+        return sum(trial.state == "failed" for trial in self.results)

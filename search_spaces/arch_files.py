@@ -7,12 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import TypeAdapter, ValidationError
 
 from search_spaces.arch import Arch
-from search_spaces.checked import FileError, read_yaml
-
-_ADAPTER = TypeAdapter(Arch)
+from search_spaces.checked import FileError, check, read_yaml
 
 
 def arch_to_dict(arch: Arch) -> dict[str, Any]:
@@ -23,15 +20,7 @@ def arch_to_dict(arch: Arch) -> dict[str, Any]:
 
 def arch_from_dict(data: Mapping[str, Any], where: str = "architecture") -> Arch:
     """Build an architecture from what `arch_to_dict` gave; ``FileError`` lists what is wrong."""
-    try:
-        return _ADAPTER.validate_python(data)
-    except ValidationError as error:
-        problems = [
-            f"{'.'.join(str(part) for part in problem['loc']) or 'the top level'}: "
-            f"{problem['msg'].removeprefix('Value error, ')}"
-            for problem in error.errors()
-        ]
-        raise FileError(f"{where}: {'; '.join(problems)}") from error
+    return check(Arch, data, where)
 
 
 def load_arch(path: str | Path) -> Arch:

@@ -2,15 +2,16 @@
 
 import difflib
 from collections.abc import Mapping
+from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from search_spaces.errors import InputError
 
-Model = TypeVar("Model", bound=BaseModel)
+Model = TypeVar("Model")
 
 
 class FileError(InputError):
@@ -44,25 +45,26 @@ def read_yaml(path: Path) -> Mapping[str, Any]:
 
 
 def check(model: type[Model], data: Mapping[str, Any], where: str) -> Model:
-    """Validate ``data``; ``FileError`` lists every problem with its place in ``where``."""
+    """Validate ``data`` as a pydantic model or a dataclass; ``FileError`` lists every problem with its place."""
     try:
-        return model.model_validate(data)
+        return TypeAdapter(model).validate_python(data)
     except ValidationError as error:
         problems = [_sentence(model, problem) for problem in error.errors()]
         raise FileError(f"{where}: {'; '.join(dict.fromkeys(problems))}") from error
 
 
-def _sentence(model: type[BaseModel], problem: Any) -> str:
+def _sentence(model: type, problem: Any) -> str:
     location = problem["loc"]
-    if problem["type"] == "extra_forbidden":
+    if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         parent = _place(location[:-1])
-        close = difflib.get_close_matches(str(location[-1]), _keys_at(model, location[:-1]), n=1)
+        # a key that is only a little like another belongs to another kind of file
+        close = difflib.get_close_matches(str(location[-1]), _keys_at(model, location[:-1]), n=1, cutoff=0.7)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         return f"unknown key {location[-1]!r} at {parent}{hint}"
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "missing":
         return f"{_place(location)} is missing"
-    if problem["type"] == "model_type":
+    if problem["type"] in ("model_type", "dataclass_type"):
         return f"{_place(location)}: must be a mapping of keys to values, got {problem['input']!r}"
     got = "" if problem["type"] == "value_error" else f", got {problem['input']!r}"
     return f"{_place(location)}: {message[:1].lower()}{message[1:]}{got}"
@@ -75,17 +77,24 @@ def _place(location: tuple[int | str, ...]) -> str:
     return text or "the top level"
 
 
-def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+def _keys_at(model: type, location: tuple[int | str, ...]) -> list[str]:
     """The keys that are allowed at a place: follow the field types down to the model that refused."""
-    current: type[BaseModel] | None = model
+    current: type | None = model
     for part in location:
-        if isinstance(part, str) and current is not None and part in current.model_fields:
-            current = _model_in(current.model_fields[part].annotation)
-    return list(current.model_fields) if current is not None else []
+        if isinstance(part, str) and current is not None and part in _fields(current):
+            current = _model_in(_fields(current)[part])
+    return list(_fields(current)) if current is not None else []
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+def _fields(model: type) -> dict[str, Any]:
+    """The types of a model's or dataclass's fields."""
+    if issubclass(model, BaseModel):
+        return {name: field.annotation for name, field in model.model_fields.items()}
+    return get_type_hints(model)
+
+
+def _model_in(annotation: Any) -> type | None:
+    if isinstance(annotation, type) and (is_dataclass(annotation) or issubclass(annotation, BaseModel)):
         return annotation
     for inner in getattr(annotation, "__args__", ()):
         found = _model_in(inner)

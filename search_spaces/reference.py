@@ -164,6 +164,6 @@ def reference(name: str, width: float = 1.0, resolution: int = 224, classes: int
     """
     if name not in _NETWORKS:
         raise InputError(f"unknown network {name!r}; known are {', '.join(references())}")
-    if not 0 < width < float("inf"):
-        raise InputError(f"width must be a positive number, got {width}")
+    if not 0 < width <= 16:
+        raise InputError(f"width must be above 0 and at most 16, got {width}")
     return _NETWORKS[name](name, Fraction(str(width)), resolution, classes)

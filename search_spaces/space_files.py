@@ -56,7 +56,7 @@ Choices = Annotated[tuple[Item, ...], BeforeValidator(_listed), AfterValidator(_
 OddKernel = Annotated[int, AfterValidator(_odd)]
 OpName = Annotated[str, AfterValidator(_op_ok)]
 Ratio = Annotated[float, Field(ge=0, le=1)]
-Multiplier = Annotated[float, Field(gt=0)]
+Multiplier = Annotated[float, Field(gt=0, le=1000)]
 Depth = Annotated[int, Field(ge=0)]
 
 

@@ -78,7 +78,7 @@ def command(
 def _begun(config: Path | None, flags: dict[str, Any], out: Path | None, console: Console) -> "SearchRun":
     if config is None and flags["target_ms"] is None:
         raise InputError("--target-ms is missing: the latency to search for, in ms (or give --config FILE)")
-    settings = load_config(config, flags)
+    settings = load_config(config, flags).resolved()
     from nas.search_run import begin  # torch takes seconds: help and mistakes in the options need not wait for it
 
     name = Path(settings.data).stem
@@ -93,13 +93,12 @@ def _resumed(
         raise InputError("--resume goes on in the run's own folder; leave --out away")
     from nas.search_run import resume
 
-    return resume(folder, lambda recorded: _continued(folder, recorded, config, flags), console)
+    return resume(folder, lambda before: _continued(folder, before, config, flags), console)
 
 
-def _continued(folder: Path, recorded: dict[str, Any], config: Path | None, flags: dict[str, Any]) -> SearchConfig:
+def _continued(folder: Path, before: SearchConfig, config: Path | None, flags: dict[str, Any]) -> SearchConfig:
     """Join what was asked now with what the run was begun with; refuse what would make it another search."""
-    before = load_config(None, {}, recorded)
-    now = load_config(config, flags, recorded)
+    now = load_config(config, flags, before.model_dump(mode="json")).resolved()
     for name in sorted(set(SearchConfig.model_fields) - FREE_ON_RESUME):
         old, new = getattr(before, name), getattr(now, name)
         if old != new:

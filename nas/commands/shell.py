@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from nas.search import SearchFailedError
 from search_spaces import InputError
 
 Debug = Annotated[bool, typer.Option("--debug", help="On an error, show where in the code it arose.")]
@@ -29,6 +30,8 @@ def main(command: Callable[..., None], name: str) -> None:
         code = _fail(name, " ".join(text.split()), 2, debug)
     except (typer.Abort, KeyboardInterrupt):
         code = _fail(name, "interrupted", 130, debug)
+    except SearchFailedError as error:
+        code = _fail(name, str(error), 1, debug)
     except Exception as error:
         text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         code = _fail(name, f"failed: {' '.join(text.split())} (--debug shows where)", 1, debug)

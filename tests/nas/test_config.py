@@ -2,7 +2,8 @@
 
 import pytest
 
-from nas.config import SearchConfig, load_config
+from nas.config import SearchConfig, load_config, recorded_config
+from nas.placement import check_placement
 from nas.recipe import FINAL, PROXY
 from search_spaces import InputError
 
@@ -39,6 +40,50 @@ def test_all_mistakes_of_a_file_are_named_at_once(tmp_path):
     assert "unknown key 'trails' at the top level; did you mean 'trials'?" in text
     assert "proxy.resolution: input should be greater than or equal to 8, got 2" in text
     assert "batch: input should be greater than or equal to 1, got 0" in text
+
+
+def test_a_resolved_configuration_says_what_was_left_open(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = load_config(None, {"target_ms": 15.0, "data": "flowers", "space": "mnasnet"}).resolved()
+    assert config.w == -0.07
+    assert config.data == str(tmp_path / "flowers")
+    assert (config.device, config.space) == ("pixel1", "mnasnet")
+    assert config.proxy.recipe.flip
+    assert load_config(None, {"target_ms": 15.0, "reward": "hard"}).resolved().w == -1.0
+
+
+def test_digits_are_never_flipped():
+    config = load_config(None, {"target_ms": 15.0}).resolved()
+    assert not config.proxy.recipe.flip
+    assert not config.final.flip
+
+
+def test_a_run_whose_configuration_lacks_something_is_not_filled_up_with_defaults(tmp_path):
+    with pytest.raises(InputError, match=r"config.yaml lacks w, reward, device"):
+        recorded_config({"target_ms": 15.0}, tmp_path / "config.yaml")
+
+
+@pytest.mark.parametrize("w", [-1000, float("nan"), 0.1])
+def test_a_strength_that_no_reward_can_bear_says_what_would_do(w):
+    with pytest.raises(InputError, match="suits small targets"):
+        load_config(None, {"target_ms": 15.0, "w": w})
+
+
+def test_an_unknown_number_of_a_recipe_is_named_with_its_likeness():
+    with pytest.raises(InputError, match=r"unknown key 'epoch' at proxy.recipe; did you mean 'epochs'"):
+        load_config(None, {"target_ms": 15.0, "proxy": {"recipe": {"epoch": 3}}})
+
+
+def test_more_workers_than_cores_are_refused():
+    config = load_config(None, {"target_ms": 15.0, "workers": 10_000})
+    with pytest.raises(InputError, match="10000 workers with 1 cores each need 10000, and this machine has"):
+        check_placement(config)
+
+
+def test_a_share_of_a_gpu_that_is_not_there_is_refused():
+    config = load_config(None, {"target_ms": 15.0, "gpus_per_trial": 512})
+    with pytest.raises(InputError, match="a trial asks for 512 GPU, and this machine has"):
+        check_placement(config)
 
 
 def test_a_recipe_out_of_bounds_is_named():

@@ -12,7 +12,7 @@ from nas.loop import run_in_process
 from nas.ray_trials import Placement, TrialClock, _SearchAdapter, ray_cluster, run_on_ray
 from nas.rewards import make_reward
 from nas.search import Outcome, Search
-from search_spaces import count, load_space
+from search_spaces import InputError, count, load_space
 
 TINY = load_space(Path(__file__).parent.parent / "spaces" / "tiny.yaml")
 
@@ -82,19 +82,25 @@ def test_two_workers_finish_every_trial_once(cluster):
     assert sorted(trial.trial for trial in recorded) == list(range(20))
 
 
-def test_a_child_that_raises_and_a_worker_that_dies_are_failed_trials(cluster):
+def test_a_child_that_raises_and_a_worker_that_dies_are_failed_trials_after_a_second_try(cluster):
     probe, _ = make_search(1)
     fatal = probe.next().key  # the first network of this seed
     search, recorded = make_search(12)
     run_on_ray(search, MoodyEvaluator(fatal), Placement(workers=1, cpus_per_trial=1))
     assert search.done
-    assert recorded[0].state == "failed"
+    assert (recorded[0].trial, recorded[0].state, recorded[0].reward) == (0, "failed", None)
     assert recorded[0].error == "the worker process died"
-    assert recorded[0].reward is None
     raised = [trial for trial in recorded if trial.error == "RuntimeError: no luck"]
     assert raised
-    assert all(trial.state == "failed" and trial.reward == 0.0 for trial in raised)
+    assert all(trial.state == "failed" and trial.reward is None for trial in raised)
     assert any(trial.state == "finished" for trial in recorded)
+
+
+def test_a_trial_that_could_never_start_is_refused(cluster):
+    search, recorded = make_search(2)
+    with pytest.raises(InputError, match=r"a trial asks for 0\.5 GPU, and the Ray cluster has 0"):
+        run_on_ray(search, QuickEvaluator(), Placement(workers=1, cpus_per_trial=1, gpus_per_trial=0.5))
+    assert recorded == []
 
 
 def test_the_dashboard_is_on_this_machine_alone(cluster):

@@ -68,6 +68,50 @@ def test_a_broken_line_in_the_middle_is_named(run):
         run.read_trials()
 
 
+def real_trial(number, **changes):
+    space = load_space("mnasnet_small")
+    tokens = (0,) * len(space.sizes)
+    values = {"trial": number, "tokens": list(tokens), "key": space.decode(tokens).key, "latency_ms": 9.0}
+    values |= {"accuracy": 0.5, "reward": 0.6, "seconds": 1.0, "state": "finished", "error": None}
+    return json.dumps(values | changes)
+
+
+HOSTILE_LINES = [
+    ({"trial": 1}, "trial 1 stands there twice"),
+    ({"trial": -1}, "none of the 8 of this run"),
+    ({"trial": 20000}, "none of the 8 of this run"),
+    ({"trial": "x"}, "trial Input should be a valid integer"),
+    ({"tokens": [0]}, "takes 42 tokens, got 1"),
+    ({"tokens": [9] * 42}, "must be 0 to"),
+    ({"key": "0" * 16}, "is of other tokens"),
+    ({"reward": float("nan")}, "reward Input should be a finite number"),
+    ({"accuracy": "x"}, "accuracy Input should be a valid number"),
+    ({"state": "foo"}, "state Input should be 'finished', 'reused' or 'failed'"),
+]
+
+
+@pytest.mark.parametrize(("changes", "says"), HOSTILE_LINES)
+def test_a_line_that_is_no_trial_of_this_run_is_named(changes, says, run):
+    (run.path / "trials.jsonl").write_text(real_trial(1) + "\n" + real_trial(2, **changes) + "\n")
+    with pytest.raises(InputError) as caught:
+        run.check_trials(run.space(), 8)
+    assert "trials.jsonl line 2" in str(caught.value)
+    assert says in str(caught.value)
+
+
+def test_trials_of_this_run_pass_the_check(run):
+    (run.path / "trials.jsonl").write_text(real_trial(1) + "\n" + real_trial(0) + "\n")
+    run.check_trials(run.space(), 8)
+
+
+@pytest.mark.parametrize("name", ["space.yaml", "environment.json", "trials.jsonl"])
+def test_a_file_that_is_gone_is_named(name, run):
+    (run.path / name).unlink()
+    read = {"space.yaml": run.space, "environment.json": run.environment, "trials.jsonl": run.read_trials}[name]
+    with pytest.raises(InputError, match=name):
+        read()
+
+
 def test_updates_are_flat_lines(run):
     run.append_update(PolicyUpdate(1, 5, 0.7, {"entropy_share": 0.9}))
     assert json.loads((run.path / "updates.jsonl").read_text()) == {

@@ -54,8 +54,8 @@ def test_all_problems_of_a_file_are_named_at_once(tmp_path: Path) -> None:
     message = str(caught.value)
     assert message.startswith(f"{tmp_path / 'bad.yaml'}: ")
     assert "stem: channels must be a whole number of at least 1, got 0" in message
-    assert "blocks.2.kernal: " in message
-    assert "classes: " in message
+    assert "unknown key 'kernal' at blocks[2]; did you mean 'kernel'?" in message
+    assert "classes is missing" in message
     assert "\n" not in message
 
 
