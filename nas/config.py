@@ -64,7 +64,8 @@ class SearchConfig(BaseModel):
         for name in ("data", "device", "space"):
             value = getattr(self, name)
             # names of shipped things are no paths; a path must mean the same from another folder
-            if value is not None and value not in (DIGITS, *shipped_tables(), *shipped_spaces()):
+            known = (DIGITS, *shipped_tables(), *shipped_spaces())
+            if value is not None and value not in known and Path(value).exists():
                 changes[name] = str(Path(value).resolve())
         recipe = recipe_for(self.proxy.recipe, self.data)
         changes["proxy"] = self.proxy.model_copy(update={"recipe": recipe})

@@ -44,9 +44,11 @@ def test_all_mistakes_of_a_file_are_named_at_once(tmp_path):
 
 def test_a_resolved_configuration_says_what_was_left_open(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "flowers").mkdir()
     config = load_config(None, {"target_ms": 15.0, "data": "flowers", "space": "mnasnet"}).resolved()
     assert config.w == -0.07
     assert config.data == str(tmp_path / "flowers")
+    assert load_config(None, {"target_ms": 15.0, "data": "flwers"}).resolved().data == "flwers"  # for the message
     assert (config.device, config.space) == ("pixel1", "mnasnet")
     assert config.proxy.recipe.flip
     assert load_config(None, {"target_ms": 15.0, "reward": "hard"}).resolved().w == -1.0
