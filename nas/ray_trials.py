@@ -198,7 +198,7 @@ class _SearchAdapter(Searcher):
         Path(checkpoint_path).touch()
 
     def restore(self, checkpoint_path: str) -> None:
-        raise NotImplementedError("a search is resumed from its run folder, not by Tune")
+        raise RuntimeError("a search is resumed from its run folder, not by Tune")
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_search": None, "_clock": None}

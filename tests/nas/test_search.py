@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from controllers import create
+from controllers import Proposal, create
 from nas.loop import run_in_process
 from nas.rewards import make_reward
 from nas.search import GIVE_UP_AFTER, Outcome, PolicyUpdate, Search, Trial, child_seed, choose_seed
@@ -203,6 +203,33 @@ def test_replay_hands_out_first_what_was_not_finished():
     resumed.finish(again.trial, Outcome(0.7, 0.1))
     run_in_process(resumed, lambda c: Outcome(accuracy_of(c), 0.1))
     assert sorted(trial.trial for trial in resumed.results) == [0, 1, 2, 3, 4, 5]
+
+
+class ListeningController:
+    """Proposes one network again and again, and keeps what it is told."""
+
+    def __init__(self):
+        self.lessons = []
+
+    def ask(self, n):
+        return [Proposal((0,) * len(TINY.sizes))] * n
+
+    def tell(self, results):
+        self.lessons += results
+
+    def diagnostics(self):
+        return {}
+
+
+def test_replay_teaches_the_recorded_tokens_where_the_policy_would_propose_others():
+    # as with several workers, whose order of asking and telling was another
+    before = Recorder()
+    run_in_process(before.search("random", trials=4), lambda c: Outcome(accuracy_of(c), 0.1))
+    resumed = Recorder().search(trials=4)
+    resumed.controller = ListeningController()
+    resumed.replay(before.trials)
+    assert [proposal.tokens for proposal, _ in resumed.controller.lessons] == [t.tokens for t in before.trials]
+    assert len({trial.tokens for trial in before.trials}) > 1
 
 
 def test_child_seed_depends_on_the_network_and_the_search_alone():
