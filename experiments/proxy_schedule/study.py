@@ -6,15 +6,17 @@ correlation with the long one, its mean accuracy and its CPU seconds. See README
 
 import argparse
 import csv
+import itertools
 import random
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pandas
 from scipy.stats import kendalltau, spearmanr
 
 from nas.data import load_data
-from nas.recipe import PROXY, Recipe, recipe_for
+from nas.recipe import Recipe, recipe_for
 from nas.training import DivergedError, train
 from search_spaces import Arch, load_space, proxy_arch, reference
 
@@ -29,16 +31,15 @@ class Schedule:
     smallest_map: int = 2
 
 
-SHORT = Recipe(epochs=2, batch_size=32, learning_rate=0.1, label_smoothing=0.0, warm_up=0.2)
-SMALL_BATCH = replace(SHORT, batch_size=16, learning_rate=0.07)
-LONG = Schedule("long", replace(SHORT, epochs=10, label_smoothing=0.1))
+BASE = Recipe(epochs=2, batch_size=32, learning_rate=0.1, label_smoothing=0.0, warm_up=0.1)
+LONG = Schedule("long", replace(BASE, epochs=12, label_smoothing=0.1))
 SCHEDULES = [
-    Schedule("batch 32", SHORT),
-    Schedule("batch 16", SMALL_BATCH),
-    Schedule("batch 32, last map 1", replace(SHORT, epochs=3), smallest_map=1),
-    Schedule("batch 16, last map 1", replace(SMALL_BATCH, epochs=3), smallest_map=1),
-    Schedule("batch 16, 16 px", SMALL_BATCH, resolution=16),
-    Schedule("preset", PROXY),
+    Schedule("batch 16, 2 epochs", replace(BASE, batch_size=16, learning_rate=0.07)),
+    Schedule("batch 32, 2 epochs", BASE),
+    Schedule("batch 32, 2 epochs, warm-up 0.2", replace(BASE, warm_up=0.2)),
+    Schedule("batch 32, 3 epochs", replace(BASE, epochs=3)),
+    Schedule("batch 64, 4 epochs, rate 0.2", replace(BASE, epochs=4, batch_size=64, learning_rate=0.2)),
+    Schedule("batch 32, 4 epochs", replace(BASE, epochs=4)),
     LONG,
 ]
 
@@ -58,39 +59,39 @@ def measure(options: argparse.Namespace) -> None:
     with options.out.open("a", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         if file.tell() == 0:
-            rows.writerow(["network", "schedule", "accuracy", "cpu_seconds"])
+            rows.writerow(["network", "seed", "schedule", "accuracy", "cpu_seconds"])
         for index, arch in enumerate(networks(options.space, options.networks)):
-            for schedule in schedules:
+            for schedule, seed in itertools.product(schedules, options.seed):
                 task = data[schedule.resolution]
                 child = proxy_arch(arch, schedule.resolution, len(task.classes), schedule.smallest_map)
                 begin = time.process_time()  # not the clock on the wall: the machine may be busy
                 try:
-                    accuracy = train(child, task, recipe_for(schedule.recipe, task.name), 0, threads=1).accuracy
+                    accuracy = train(child, task, recipe_for(schedule.recipe, task.name), seed, threads=1).accuracy
                 except DivergedError:
                     accuracy = 0.0
-                rows.writerow([index, schedule.name, f"{accuracy:.4f}", f"{time.process_time() - begin:.2f}"])
+                seconds = time.process_time() - begin
+                rows.writerow([index, seed, schedule.name, f"{accuracy:.4f}", f"{seconds:.2f}"])
                 file.flush()
 
 
-def summarise(path: Path) -> None:
-    """Print a line for each schedule."""
-    with path.open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    finished = {row["network"] for row in rows if row["schedule"] == LONG.name}
-    accuracies: dict[str, list[float]] = {}
-    seconds: dict[str, list[float]] = {}
-    for row in sorted(rows, key=lambda row: int(row["network"])):
-        if row["network"] in finished:
-            accuracies.setdefault(row["schedule"], []).append(float(row["accuracy"]))
-            seconds.setdefault(row["schedule"], []).append(float(row["cpu_seconds"]))
-    print(f"{len(finished)} networks\n")
+def summarise(paths: list[Path]) -> None:
+    """Print a line for each schedule: of one seed's accuracies against the mean of the long schedule's seeds.
+
+    The long schedule's own line is one of its seeds against the other ones' mean: how well any schedule could do.
+    """
+    rows = pandas.concat([pandas.read_csv(path) for path in paths])
+    accuracies = rows.pivot(index="network", columns=["schedule", "seed"], values="accuracy").dropna()
+    seconds = rows.groupby("schedule")["cpu_seconds"].mean()
+    print(f"{len(accuracies)} networks, seeds {sorted(rows['seed'].unique())}\n")
     print("| schedule | Spearman | Kendall | mean accuracy | CPU seconds a child |\n|---|---|---|---|---|")
-    for name, values in accuracies.items():
-        if len(values) < len(finished):
-            continue  # this schedule has not been run on all of them
-        rank, tau = (test(values, accuracies[LONG.name]).statistic for test in (spearmanr, kendalltau))
-        mean, cost = (sum(numbers) / len(numbers) for numbers in (values, seconds[name]))
-        print(f"| {name} | {rank:.2f} | {tau:.2f} | {100 * mean:.1f} % | {cost:.1f} |")
+    for name in rows["schedule"].unique():
+        ranks = []
+        for seed, values in accuracies[name].items():
+            others = accuracies[LONG.name].drop(columns=seed if name == LONG.name else [])
+            ranks.append([test(values, others.mean(axis=1)).statistic for test in (spearmanr, kendalltau)])
+        rank, tau = (sum(column) / len(column) for column in zip(*ranks, strict=True))
+        mean = 100 * accuracies[name].to_numpy().mean()
+        print(f"| {name} | {rank:.2f} | {tau:.2f} | {mean:.1f} % | {seconds[name]:.1f} |")
 
 
 def main() -> None:
@@ -101,12 +102,14 @@ def main() -> None:
     parser.add_argument("--train-images", type=int)
     parser.add_argument("--validation-images", type=int)
     parser.add_argument("--schedule", action="append", help="one of the names; again for more (default: all)")
+    parser.add_argument("--seed", type=int, action="append", help="again for more (default: 0 and 1)")
     parser.add_argument("--out", type=Path, default=Path("proxy_schedule.csv"))
-    parser.add_argument("--summarise", action="store_true", help="only print the table of what --out holds")
+    parser.add_argument("--summarise", type=Path, nargs="+", help="only print the table of what these files hold")
     options = parser.parse_args()
+    options.seed = options.seed or [0, 1]
     if not options.summarise:
         measure(options)
-    summarise(options.out)
+    summarise(options.summarise or [options.out])
 
 
 if __name__ == "__main__":

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nas.convolution import Convolution
 from nas.data import ImageData, load_data
-from nas.network import Convolution, build
+from nas.network import build
 from nas.recipe import Recipe
 from nas.training import fit
 from search_spaces import Arch, proxy_arch, reference
