@@ -93,14 +93,14 @@ def time_deployed(arch: Arch) -> Timing:
     """Time a network at its deployed size on one thread of this host, by ONNX Runtime; weights do not matter for it."""
     with TemporaryDirectory(prefix="nas-onnx-") as folder:
         path = Path(folder) / "deployed.onnx"
-        export_onnx(build(arch).eval(), path, arch.resolution)
+        export_onnx(build(arch).eval(), path)
         return time_onnx(path)
 
 
 def _export(trained: Trained, path: Path, data: ImageData) -> float:
     """Write the ONNX file and compare its logits with torch's on validation images."""
     model = trained.model.cpu().eval()
-    export_onnx(model, path, int(data.images.shape[1]))
+    export_onnx(model, path)
     difference = check_onnx(model, path, data.images[data.validation[:CHECKED_IMAGES]])
     if difference > ONNX_TOLERANCE:
         raise RuntimeError(f"{path.name} differs from torch by {difference:.2g}, more than {ONNX_TOLERANCE:g}")

@@ -91,7 +91,7 @@ class OpModule(nn.Module):
     def __init__(self, op: Op) -> None:
         super().__init__()
         self.op = op
-        self.roles = [conv.role for conv in op.convolutions()]
+        self.roles = _roles(op)
         for conv in op.convolutions():
             self.add_module(conv.role, ConvNorm(conv) if conv.batch_norm else _convolution(conv))
         gate = [conv.activation for conv in op.convolutions() if conv.role == "excite"]
@@ -125,7 +125,7 @@ class Network(nn.Module):
 
     def __init__(self, arch: Arch, dropout: float) -> None:
         super().__init__()
-        ops = lower(arch)
+        self.ops = ops = lower(arch)
         stem, blocks, tail = ops[0], ops[1 : 1 + len(arch.blocks)], ops[1 + len(arch.blocks) :]
         linears = [op.convolutions()[0] for op in tail if op.kind == "linear"]
         self.normalise = Normalise()
@@ -144,6 +144,15 @@ class Network(nn.Module):
             features = self.hidden_activation(self.hidden(features))
         return cast(Tensor, self.classifier(self.dropout(features)))
 
+    def layer_names(self) -> list[dict[Role, str]]:
+        """Name the submodule of each convolution of each of ``ops``."""
+        tail = ["head", "", "hidden", "classifier"] if self.hidden is not None else ["head", "", "classifier"]
+        blocks = [
+            {role: f"blocks.{index}.{role}" for role in _roles(op)} for index, op in enumerate(self.ops[1 : -len(tail)])
+        ]
+        single = [dict.fromkeys(_roles(op), name) for op, name in zip(self.ops[-len(tail) :], tail, strict=True)]
+        return [dict.fromkeys(_roles(self.ops[0]), "stem"), *blocks, *single]
+
 
 def _convolution(conv: Conv) -> Convolution:
     return Convolution(
@@ -155,3 +164,7 @@ def _convolution(conv: Conv) -> Convolution:
         groups=conv.groups,
         bias=conv.bias,
     )
+
+
+def _roles(op: Op) -> list[Role]:
+    return [conv.role for conv in op.convolutions()]

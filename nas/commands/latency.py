@@ -71,7 +71,7 @@ def _measure(arch: Arch) -> "Timing":
         from nas.network import build
 
         path = Path(folder) / "network.onnx"
-        export_onnx(build(arch).eval(), path, arch.resolution)
+        export_onnx(build(arch).eval(), path)
         return time_onnx(path)
 
 

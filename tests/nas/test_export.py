@@ -39,7 +39,7 @@ def some_images(count: int, resolution: int) -> np.ndarray:
 @pytest.mark.parametrize("name", references())
 def test_published_networks_give_torchs_logits_in_onnx_runtime(name: str, tmp_path: Path) -> None:
     model = as_if_trained(build(reference(name, resolution=64, classes=10)))
-    export_onnx(model, tmp_path / "net.onnx", 64)
+    export_onnx(model, tmp_path / "net.onnx")
     assert check_onnx(model, tmp_path / "net.onnx", some_images(2, 64)) < 1e-4
 
 
@@ -48,28 +48,28 @@ def test_networks_of_every_space_give_torchs_logits_in_onnx_runtime(name: str, t
     space = load_space(name)
     arch = proxy_arch(space.decode(space.sample(random.Random(7))), 16, 10)
     model = as_if_trained(build(arch))
-    export_onnx(model, tmp_path / "net.onnx", 16)
+    export_onnx(model, tmp_path / "net.onnx")
     assert check_onnx(model, tmp_path / "net.onnx", some_images(3, 16)) < 1e-4
 
 
 def test_the_check_notices_a_file_of_other_weights(tmp_path: Path) -> None:
     arch = reference("mobilenet_v3_small", resolution=32, classes=10)
     model = as_if_trained(build(arch))
-    export_onnx(model, tmp_path / "net.onnx", 32)
+    export_onnx(model, tmp_path / "net.onnx")
     with torch.no_grad():
         model.classifier.bias[3] += 1.0
     assert check_onnx(model, tmp_path / "net.onnx", some_images(2, 32)) == pytest.approx(1.0, abs=1e-4)
 
 
 def test_the_file_takes_any_batch_of_float_images(tmp_path: Path) -> None:
-    export_onnx(build(reference("mnasnet_small", resolution=32, classes=10)), tmp_path / "net.onnx", 32)
+    export_onnx(build(reference("mnasnet_small", resolution=32, classes=10)), tmp_path / "net.onnx")
     session = onnxruntime.InferenceSession(str(tmp_path / "net.onnx"))
     shapes = [session.run(["logits"], {"images": np.zeros((n, 3, 32, 32), np.float32)})[0].shape for n in (1, 5)]
     assert shapes == [(1, 10), (5, 10)]
 
 
 def test_batch_norms_are_folded_and_an_untrained_normalisation_is_left_out(tmp_path: Path) -> None:
-    export_onnx(build(reference("mobilenet_v3_small", resolution=32)), tmp_path / "net.onnx", 32)
+    export_onnx(build(reference("mobilenet_v3_small", resolution=32)), tmp_path / "net.onnx")
     kinds = [node.op_type for node in onnx.load(tmp_path / "net.onnx").graph.node]
     assert not {"BatchNormalization", "Sub", "Div"} & set(kinds)
     assert kinds.count("Conv") == 52  # stem, 3 x 11 blocks less one expansion, 2 x 9 squeeze-and-excites, head
@@ -79,6 +79,6 @@ def test_batch_norms_are_folded_and_an_untrained_normalisation_is_left_out(tmp_p
 def test_the_export_leaves_the_model_in_training_mode_and_its_weights_alone(tmp_path: Path) -> None:
     model = build(reference("mobilenet_v3_small", resolution=32)).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    export_onnx(model, tmp_path / "net.onnx", 32)
+    export_onnx(model, tmp_path / "net.onnx")
     assert model.training
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
