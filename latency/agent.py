@@ -1,0 +1,133 @@
+"""Times models where it runs: on this host, or on a board that this file is piped to.
+
+It needs Python 3.8, numpy, and onnxruntime or ai-edge-litert, and nothing of this project. As a script it speaks on its
+two pipes: a request is a line of JSON, an answer too; a model's bytes follow the request that loads it.
+
+    {"load": BYTES, "format": "onnx", "threads": 1}   -> {"index": 0}       format: onnx or tflite
+    {"sample": INDEX, "calls": 5}                     -> {"ms": 1.25}
+    {"drop": true}                                    -> {"dropped": 3}     forgets all models
+    {"facts": "onnx"}                                 -> {"version": "1.31.0", "cpu": "...", "cores": 4}
+    anything that fails                               -> {"error": "..."}
+"""
+
+import json
+import os
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any, BinaryIO, Callable, Dict, List  # noqa: UP035  (boards have old Pythons)
+
+
+class Agent:
+    """Holds models and times them."""
+
+    def __init__(self) -> None:
+        self.models: List[Callable[[], Any]] = []  # noqa: UP006
+
+    def load(self, model: bytes, form: str, threads: int) -> int:
+        """Load a model from its bytes; give its index."""
+        if threads == 1:
+            stay_on_one_core()
+        self.models.append(_LOADERS[form](model, threads))
+        return len(self.models) - 1
+
+    def sample(self, index: int, calls: int) -> float:
+        """Run a model once to warm up, then ``calls`` times; give the median time, in milliseconds."""
+        run = self.models[index]
+        run()
+        seconds = []
+        for _ in range(calls):
+            start = time.perf_counter()
+            run()
+            seconds.append(time.perf_counter() - start)
+        return statistics.median(seconds) * 1e3
+
+    def drop(self) -> int:
+        """Forget all models; give how many there were."""
+        count = len(self.models)
+        self.models = []
+        return count
+
+
+def _load_onnx(model: bytes, threads: int) -> Callable[[], Any]:
+    import numpy
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors only: what it says of a model's initialisers helps nobody here
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    random = numpy.random.default_rng(0)
+    feed = {}
+    for node in session.get_inputs():
+        shape = [size if isinstance(size, int) else 1 for size in node.shape]
+        feed[node.name] = random.standard_normal(shape, numpy.float32)
+    return lambda: session.run(None, feed)
+
+
+def _load_tflite(model: bytes, threads: int) -> Callable[[], Any]:
+    import numpy
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_content=model, num_threads=threads)
+    interpreter.allocate_tensors()
+    random = numpy.random.default_rng(0)
+    for node in interpreter.get_input_details():
+        interpreter.set_tensor(node["index"], random.standard_normal(node["shape"], numpy.float32))
+    return lambda: interpreter.invoke()
+
+
+_LOADERS = {"onnx": _load_onnx, "tflite": _load_tflite}
+
+
+def stay_on_one_core() -> None:
+    """Keep this process on one core, where the system lets us: moving to another empties its caches."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # the first core serves most interrupts
+
+
+def facts(form: str) -> Dict[str, Any]:  # noqa: UP006
+    """Say what this machine is, and the version of the runtime for models of a format."""
+    if form == "onnx":
+        import onnxruntime as runtime
+    else:
+        import ai_edge_litert as runtime
+    cpu, told = "", Path("/proc/cpuinfo")
+    if told.exists():
+        lines = told.read_text(encoding="utf-8").splitlines()
+        names = [
+            line.split(":", 1)[1].strip() for line in lines if line.startswith(("model name", "Model", "Hardware"))
+        ]
+        cpu = names[0] if names else ""
+    return {"version": runtime.__version__, "cpu": cpu, "cores": os.cpu_count()}
+
+
+def serve(requests: BinaryIO, answers: BinaryIO) -> None:
+    """Answer requests until there are no more."""
+    agent = Agent()
+    for line in requests:
+        try:
+            answer = _answer(agent, json.loads(line), requests)
+        except Exception as error:  # whatever it was, the other side decides what it means
+            answer = {"error": type(error).__name__ + ": " + " ".join(str(error).split())}
+        answers.write(json.dumps(answer).encode() + b"\n")
+        answers.flush()
+
+
+def _answer(agent: Agent, request: Dict[str, Any], requests: BinaryIO) -> Dict[str, Any]:  # noqa: UP006
+    if "load" in request:
+        model = requests.read(request["load"])
+        return {"index": agent.load(model, request["format"], request["threads"])}
+    if "sample" in request:
+        return {"ms": agent.sample(request["sample"], request["calls"])}
+    if "drop" in request:
+        return {"dropped": agent.drop()}
+    if "facts" in request:
+        return facts(request["facts"])
+    return {"error": "unknown request"}
+
+
+if __name__ == "__main__":
+    serve(sys.stdin.buffer, sys.stdout.buffer)

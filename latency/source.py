@@ -1,0 +1,49 @@
+"""Where times come from: what a device, by whichever wire, does for the protocol that measures it.
+
+A source times chains of Ops: one Op, or a whole network. It knows how to run them on its device and nothing of rounds,
+drift or statistics, which are the same for all (`latency.protocol`).
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from search_spaces import InputError, Op
+
+Chain = tuple[Op, ...]
+
+
+class SourceError(InputError):
+    """A device cannot be reached, or cannot do what is asked; nothing measured so far is lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFacts:
+    """What a table's header says of how its times were made; ``runtime`` is a name such as ``ONNX Runtime``."""
+
+    device: str
+    runtime: str
+    runtime_version: str
+    threads: int
+    dtype: str
+    clock_policy: str
+
+
+class LatencySession(Protocol):
+    """Chains that are loaded and ready to run."""
+
+    def sample(self, index: int, calls: int) -> float:
+        """Run a chain once to warm up, then ``calls`` times; give the typical time of a call, in milliseconds."""
+        ...
+
+
+class LatencySource(Protocol):
+    """A device that runs chains: ONNX Runtime or LiteRT on this host, a board over ssh, a phone over adb."""
+
+    @property
+    def facts(self) -> SourceFacts: ...
+
+    def session(self, chains: Sequence[Chain]) -> AbstractContextManager[LatencySession]:
+        """Load chains; `SourceError` if the device is gone or refuses one. Leaving it leaves nothing behind."""
+        ...
