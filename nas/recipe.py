@@ -69,8 +69,8 @@ def _check(right: bool, name: str, value: float, allowed: str) -> None:
         raise InputError(f"recipe: {name} must be {allowed}, got {value!r}")
 
 
-# chosen in experiments/proxy_schedule
-PROXY = Recipe(epochs=3, least_steps=120, label_smoothing=0.0)
+# the one of experiments/proxy_schedule that ranked twelve networks most like a long schedule
+PROXY = Recipe(epochs=4, least_steps=160, label_smoothing=0.0)
 FINAL = Recipe(epochs=25, least_steps=1000)
 
 

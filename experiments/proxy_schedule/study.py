@@ -82,7 +82,7 @@ def summarise(paths: list[Path]) -> None:
     rows = pandas.concat([pandas.read_csv(path) for path in paths])
     accuracies = rows.pivot(index="network", columns=["schedule", "seed"], values="accuracy").dropna()
     seconds = rows.groupby("schedule")["cpu_seconds"].mean()
-    print(f"{len(accuracies)} networks, seeds {sorted(rows['seed'].unique())}\n")
+    print(f"{len(accuracies)} networks, seeds {sorted(rows['seed'].unique().tolist())}\n")
     print("| schedule | Spearman | Kendall | mean accuracy | CPU seconds a child |\n|---|---|---|---|---|")
     for name in rows["schedule"].unique():
         ranks = []
