@@ -1,12 +1,14 @@
 """Build tables: which Ops, and their times from a source."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date
+from typing import NamedTuple
 
 from latency import published
 from latency.calibration import calibrate
 from latency.device import Device
 from latency.features import calibrated_ms
+from latency.published import Published
 from latency.table import LatencyTable, TableHeader
 from latency.timing import Timing
 from search_spaces import InputError, Op, load_space, lower, reference, references, shipped_spaces
@@ -16,7 +18,22 @@ _VARIANTS = [(width, 224) for width in (1.0, 1.25, 0.75, 0.5, 0.35)] + [
     (1.0, size) for size in (256, 192, 160, 128, 96)
 ]
 _CLASSES = (1000, 1001)
-_CALIBRATIONS = {"pixel1": published.pixel1}
+
+
+class _Figures(NamedTuple):
+    """A device's published latencies, and how they were shared out over Ops; ``base`` are those of another device."""
+
+    networks: Callable[[], list[Published]]
+    how: str
+    base: Callable[[], list[Published]] = list
+
+
+_SCALED = "by pixel1's costs times one fitted scale"  # few networks: their own costs predict worse (docs/latency.md)
+_FIGURES = {
+    "pixel1": _Figures(published.pixel1, "by a fit of three costs"),
+    "pixel2": _Figures(published.pixel2, _SCALED, published.pixel1),
+    "pixel3": _Figures(published.pixel3, _SCALED, published.pixel1),
+}
 
 
 def shipped_ops() -> list[Op]:
@@ -31,16 +48,17 @@ def shipped_ops() -> list[Op]:
 
 def calibrated_devices() -> list[str]:
     """List the devices whose published latencies the package knows."""
-    return sorted(_CALIBRATIONS)
+    return sorted(_FIGURES)
 
 
 def calibrated_table(device: Device, ops: Iterable[Op], made_on: date) -> LatencyTable:
     """Price Ops by costs fitted to a device's published latencies; ``InputError`` if there are none for it."""
-    if device.name not in _CALIBRATIONS:
+    if device.name not in _FIGURES:
         raise InputError(
             f"no published latencies to calibrate {device.name!r} on; known are {', '.join(calibrated_devices())}"
         )
-    calibration = calibrate(_CALIBRATIONS[device.name]())
+    figures = _FIGURES[device.name]
+    calibration = calibrate(figures.networks(), figures.base())
     timings = {op: Timing(calibrated_ms(op, calibration.costs_ns)) for op in ops}
     header = TableHeader(
         device=device.name,
@@ -57,7 +75,7 @@ def calibrated_table(device: Device, ops: Iterable[Op], made_on: date) -> Latenc
         accuracy=calibration.accuracy,
         notes=(
             f"Calculated, not measured: {calibration.accuracy.networks} published whole-network latencies, shared out "
-            "over Ops by a fit of three costs. Whole networks are predicted far better than single Ops."
+            f"over Ops {figures.how}. Whole networks are predicted far better than single Ops."
         ),
     )
     return LatencyTable(header, timings)

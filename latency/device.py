@@ -11,7 +11,9 @@ from search_spaces import FileError, check, read_yaml
 class Device(BaseModel):
     """A device profile.
 
-    ``big_core_mask`` is the CPU mask (hexadecimal) of the cores to time on. The rest goes into a table's header.
+    ``big_core_mask`` is the CPU mask (hexadecimal) of the cores to time on. ``models`` are the names by which the phone
+    may call itself (``adb shell getprop ro.product.model``); none: any phone will do. The rest goes into a table's
+    header.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -25,6 +27,7 @@ class Device(BaseModel):
     threads: PositiveInt
     dtype: str
     clock_policy: str
+    models: tuple[str, ...] = ()
     notes: str = ""
 
 

@@ -53,7 +53,10 @@ def test_wheel_holds_the_files_of_the_four_packages_and_nothing_else(wheel: zipf
 @pytest.mark.parametrize(
     "name",
     [
+        "latency/devices/host.yaml",
         "latency/devices/pixel1.yaml",
+        "latency/devices/pixel3.yaml",
+        "latency/tables/pixel2.lut",
         "nas/page/report.css",
         "nas/page/report.html",
         "nas/page/report.js",

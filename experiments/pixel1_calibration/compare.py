@@ -1,226 +1,169 @@
-"""Compare ways to share a network's latency out over its Ops: what predicts networks that the fit didn't see?
+"""How well the calibrated devices predict networks, and what else was tried; prints results.md.
 
-    python experiments/pixel1_calibration/compare.py [--blocks FILE]
-
-Each row is a set of costs fitted to the 23 published Pixel 1 latencies (`latency.published`). `fit`: mean error on the
-networks of the fit. `loo`: each network predicted from the others; `worst` its largest error. `family`: each family
-predicted from the others; `rho` its Spearman correlation. `h-swish`: mean error on three networks that no fit saw.
-`blocks`: Spearman correlation with measured Pixel 1 blocks, where a file in the ProxylessNAS layout is given.
+python experiments/pixel1_calibration/compare.py [--blocks FILE] > experiments/pixel1_calibration/results.md
 """
 
 import argparse
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-import yaml
-from scipy.optimize import nnls
+from blocks import Block, read_blocks
+from cost_sets import MATRIX, SETS, evaluate, nested
+from few_networks import STIFFNESSES, by_own_costs, by_ridge, by_scale
 from scipy.stats import spearmanr
 
-from latency.published import Published, pixel1, pixel1_hswish
-from search_spaces import Conv, Op, lower
+from latency.calibration import Calibration, calibrate, predict_left_out
+from latency.features import calibrated_ms
+from latency.fit import fit_scale
+from latency.published import Published, pixel1, pixel1_hswish, pixel1_readme, pixel2, pixel3
+from search_spaces import Op, lower
 
-Work = dict[str, float]  # an Op's amount of each kind of work
-MatrixWork = Callable[[int, int, int], float]  # of a depth, a number of output channels and of pixels
-
-MATRIX: dict[str, MatrixWork] = {
-    "plain": lambda depth, channels, pixels: depth * channels * pixels,
-    "4px": lambda depth, channels, pixels: depth * channels * up(pixels, 4),
-    "8px": lambda depth, channels, pixels: depth * channels * up(pixels, 8),
-    "16px": lambda depth, channels, pixels: depth * channels * up(pixels, 16),
-    "8px,8in": lambda depth, channels, pixels: up(depth, 8) * channels * up(pixels, 8),
-    "8px,16ch": lambda depth, channels, pixels: depth * up(channels, 16) * up(pixels, 8),
-    "8px,+4ch": lambda depth, channels, pixels: depth * (channels + 4) * up(pixels, 8),
-    "8px,+8ch": lambda depth, channels, pixels: depth * (channels + 8) * up(pixels, 8),
-    "8px,+12ch": lambda depth, channels, pixels: depth * (channels + 12) * up(pixels, 8),
+SOURCES = {
+    "tables 9 and 3 (shipped)": [],
+    "and the three rows of table 5": [pixel1_hswish],
+    "and the 22 of MobileNetV2's README": [pixel1_readme],
+    "and both": [pixel1_hswish, pixel1_readme],
 }
-MOVED = "maps+patches+weights+hswish"
-SETS: list[tuple[str, tuple[str, ...]]] = [
-    ("plain", ("macs",)),
-    ("plain", ("macs", "maps")),
-    ("plain", ("matrix", "depthwise", "maps")),
-    ("plain", ("matrix", "depthwise", "hswish", "se")),
-    ("plain", ("matrix", "depthwise", "maps+patches", "weights", "hswish")),
-    ("plain", ("matrix", "depthwise", "maps+patches+weights+hswish", "calls")),
-    *((matrix, ("matrix", "depthwise", MOVED)) for matrix in MATRIX),
-    ("8px,+8ch", ("matrix", f"depthwise+{MOVED}")),
-    ("8px,+8ch", ("matrix", "depthwise", "maps+patches+weights")),
-    ("8px,+8ch", ("matrix", "depthwise", "maps+patches+weights", "hswish")),
-    ("8px,+8ch", ("matrix", "depthwise", "maps+patches+hswish", "weights")),
-    ("8px,+8ch", ("matrix", "depthwise", "maps+patches+all_weights+hswish")),
-    ("8px,+8ch", ("matrix", "depthwise3", "depthwise5+depthwise7", MOVED)),
-    ("8px,+8ch", ("matrix", "depthwise", MOVED, "calls")),
-]
+HEAD = """# What the calibrated devices predict, and what shares a latency out best
+
+`python experiments/pixel1_calibration/compare.py --blocks mobile_trim.yaml > results.md`, {today}. No clock is
+involved: any machine gives these figures. `mobile_trim.yaml` is the table of measured Pixel 1 blocks that ProxylessNAS
+publishes; without it its figures stay out. Published latencies: `latency/published.py`. Choices: `docs/latency.md`.
+"""
+SETS_HEAD = """
+## Sets of costs for pixel1
+
+Each row is a set of costs fitted to the 23 latencies. fit: mean error on the networks of the fit. loo: each network
+predicted from the others; worst: its largest error. family: each family predicted from the others; rho: its Spearman
+correlation. h-swish: mean error on table 5's three networks, in no fit. blocks: Spearman correlation with the 69
+measured inverted residuals. The shipped set is matrix, depthwise and the moved elements at 8px,+8ch.
+
+| matrix work | costs beside the overhead | fit | loo | worst | family | rho | h-swish | blocks |
+|---|---|---|---|---|---|---|---|---|"""
 
 
-class Row(NamedTuple):
-    """The figures of one set of costs; errors are fractions."""
+def say_bars(calibration: Calibration, blocks: Sequence[Block]) -> None:
+    """Print pixel1's figures beside the bars that they must clear."""
+    accuracy = calibration.accuracy
+    print("\n## pixel1 and its bars\n\n| on networks that the fit did not see | here | bar | |\n|---|---|---|---|")
+    say_bar("each left out in turn: mean error", accuracy.mape, 0.03)
+    say_bar("whole families left out: mean error", accuracy.family_mape or 1.0, 0.06)
+    say_rank("each left out in turn: Spearman", accuracy.spearman, 0.99)
+    say_rank("whole families left out: Spearman", accuracy.family_spearman or 0.0, 0.99)
+    searched = [block for block in blocks if block.searched]
+    if blocks:  # two measured Pixel 1 tables agree at 0.84
+        say_rank(f"{len(searched)} measured inverted residuals: Spearman", rank(searched, calibration), 0.84)
+        say_rank(f"all {len(blocks)} measured rows: Spearman", rank(blocks, calibration), 0.84)
+        print(f"\nThe other {len(blocks) - len(searched)} rows are no blocks: stem, head convolution and classifier.")
+    errors = by_family(pixel1())
+    print("\nLeft out as a family: " + "; ".join(f"{name} {error:.1%}" for name, error in errors.items()) + ".")
 
-    fit: float
-    loo: float
-    worst: float
-    family: float
-    rho: float
-    hswish: float
-    blocks: float | None
+
+def say_bar(what: str, error: float, bar: float) -> None:
+    """Print an error and whether it is low enough."""
+    print(f"| {what} | {error:.2%} | {bar:.0%} | {'met' if error <= bar else 'MISSED'} |")
 
 
-def up(value: int, multiple: int) -> int:
-    """Round up to a multiple."""
-    return -(-value // multiple) * multiple
+def say_rank(what: str, correlation: float, bar: float) -> None:
+    """Print a correlation and whether it is high enough."""
+    print(f"| {what} | {correlation:.3f} | {bar} | {'met' if correlation >= bar else 'MISSED'} |")
 
 
-def op_work(op: Op, matrix: MatrixWork) -> Work:
-    """Count an Op's work of every kind."""
-    work: Work = {}
+def by_family(networks: Sequence[Published]) -> dict[str, float]:
+    """Give each family's mean error when it is predicted from the others."""
+    predicted = predict_left_out(networks, lambda network: network.family)
+    errors: dict[str, list[float]] = {}
+    for network, ms in zip(networks, predicted, strict=True):
+        errors.setdefault(network.family, []).append(abs(ms / network.latency_ms - 1))
+    return {family: float(np.mean(of)) for family, of in errors.items()}
 
-    def add(name: str, amount: float) -> None:
-        work[name] = work.get(name, 0) + amount
 
-    for conv in op.convolutions():
-        conv_work(conv, op, matrix, add)
-    inner, outer = (
-        op.out_height * op.out_width * channels for channels in (op.expanded or op.out_channels, op.out_channels)
+def rank(blocks: Sequence[Block], calibration: Calibration) -> float:
+    """Give the Spearman correlation of priced with measured blocks."""
+    priced = [price(block.ops, calibration) for block in blocks]
+    return float(spearmanr(priced, [block.ms for block in blocks]).statistic)
+
+
+def price(ops: Sequence[Op], calibration: Calibration) -> float:
+    """Price Ops without the overhead, in milliseconds."""
+    return sum(calibrated_ms(op, calibration.costs_ns) for op in ops)
+
+
+def say_sources() -> None:
+    """Print what more published latencies do to the errors on the paper's networks."""
+    print(
+        "\n## More sources in the fit of pixel1\n\n"
+        "Each source beside tables 9 and 3 has a scale of its own. The errors are those on the 23 networks of these\n"
+        "tables; a network or family that is left out is left out of every source.\n\n"
+        "| fitted to | loo | worst | family | rho | costs (ns) | scales |\n|---|---|---|---|---|---|---|"
     )
-    add("se", inner if op.se else 0)
-    add("maps", 3 * inner * bool(op.se) + 3 * outer * (op.skip != "none"))
-    if op.kind == "pool":
-        add("maps", op.height * op.width * op.in_channels + op.out_channels)
-    return work
+    for name, others in SOURCES.items():
+        calibration = calibrate(pixel1() + [network for source in others for network in source()])
+        accuracy = calibration.accuracy
+        errors = f"{accuracy.mape:.2%} | {accuracy.worst:.1%} | {accuracy.family_mape:.2%}"
+        costs = ", ".join(f"{cost:.3f}" for cost in calibration.costs_ns.values())
+        scales = ", ".join(f"{scale:.3f}" for scale in calibration.scales.values())
+        print(f"| {name} | {errors} | {accuracy.family_spearman:.3f} | {costs} | {scales} |")
+    say_check(calibrate(pixel1()))
 
 
-def conv_work(conv: Conv, op: Op, matrix: MatrixWork, add: Callable[[str, float], None]) -> None:
-    """Count one convolution's work."""
-    pixels = conv.out_height * conv.out_width
-    height, width = min(op.height, conv.out_height * conv.stride), min(op.width, conv.out_width * conv.stride)
-    add("macs", conv.macs)
-    add("calls", 1)
-    add("maps", height * width * conv.in_channels + pixels * conv.out_channels)
-    add("all_weights", conv.weights)
-    if conv.activation == "hswish":
-        add("hswish", pixels * conv.out_channels)
-    if conv.role == "depthwise":
-        add("depthwise", conv.macs)
-        add(f"depthwise{conv.kernel}", conv.macs)
-    elif conv.role in ("squeeze", "excite", "linear"):
-        add("weights", conv.weights)
-    else:
-        add("matrix", matrix(conv.kernel**2 * conv.in_channels, conv.out_channels, pixels))
-        if conv.kernel > 1:
-            add("patches", pixels * conv.kernel**2 * conv.in_channels)
+def say_check(calibration: Calibration) -> None:
+    """Print how pixel1, fitted to tables 9 and 3 alone, predicts the other sources at one scale each."""
+    for name, networks in (("Table 5's three rows", pixel1_hswish()), ("The README's 22", pixel1_readme())):
+        measured = np.array([network.latency_ms for network in networks])
+        predicted = np.array([calibration.overhead_ms + price(lower(each.arch), calibration) for each in networks])
+        scale = fit_scale(predicted, measured)
+        errors = np.abs(scale * predicted / measured - 1)
+        print(
+            f"\n{name}, in no fit: mean error {errors.mean():.1%}, worst {errors.max():.1%} at their best scale "
+            f"({scale:.3f}); as predicted {np.abs(predicted / measured - 1).mean():.1%}; "
+            f"Spearman {spearmanr(predicted, measured).statistic:.3f}."
+        )
 
 
-def row(ops: Sequence[Op], matrix: MatrixWork, costs: Sequence[str]) -> list[float]:
-    """Count the amounts that each cost prices; ``a+b`` is one price for two kinds of work."""
-    works = [op_work(op, matrix) for op in ops]
-    return [sum(work.get(kind, 0) for work in works for kind in cost.split("+")) for cost in costs]
-
-
-def fit(work: np.ndarray, measured: np.ndarray) -> np.ndarray:
-    """Fit non-negative prices by least squares of relative errors."""
-    relative = work / measured[:, None]
-    scale = relative.max(axis=0)
-    scale[scale == 0] = 1
-    return nnls(relative / scale, np.ones(len(measured)))[0] / scale
-
-
-def left_out(work: np.ndarray, measured: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Predict each group by a fit to the others."""
-    predicted = np.empty(len(measured))
-    for group in np.unique(groups):
-        inside = groups == group
-        predicted[inside] = work[inside] @ fit(work[~inside], measured[~inside])
-    return predicted
-
-
-def evaluate(matrix: MatrixWork, costs: Sequence[str], blocks: dict[Op, float]) -> Row:
-    """Work out the figures of one set of costs; every set has an overhead beside them."""
-
-    def design(networks: Sequence[Published]) -> tuple[np.ndarray, np.ndarray]:
-        rows = [[1.0, *row(lower(network.arch), matrix, costs)] for network in networks]
-        return np.array(rows), np.array([network.latency_ms for network in networks])
-
-    networks = pixel1()
-    work, measured = design(networks)
-    unseen_work, unseen = design(pixel1_hswish())
-    prices = fit(work, measured)
-    loo = np.abs(left_out(work, measured, np.arange(len(networks))) / measured - 1)
-    family = left_out(work, measured, np.array([network.family for network in networks]))
-    priced = [row([op], matrix, costs) @ prices[1:] for op in blocks]
-    return Row(
-        float(np.abs(work @ prices / measured - 1).mean()),
-        float(loo.mean()),
-        float(loo.max()),
-        float(np.abs(family / measured - 1).mean()),
-        float(spearmanr(family, measured).statistic),
-        float(np.abs(unseen_work @ prices / unseen - 1).mean()),
-        float(spearmanr(priced, list(blocks.values())).statistic) if blocks else None,
+def say_phones() -> None:
+    """Print how Pixel 2 and 3, with eight networks each, are predicted in several ways."""
+    print(
+        "\n## pixel2 and pixel3\n\n"
+        "Eight networks each, of table 3. What is left out is left out of pixel1's fit too. `scale`: pixel1's costs\n"
+        "times one scale (shipped). `ridge`: costs drawn to that by so much. `own`: an overhead and three costs.\n\n"
+        "| device | costs | loo | worst | family |\n|---|---|---|---|---|"
     )
+    without = [network for network in pixel3() if network.latency_ms != 40.0]  # Pixel 1 has 39: as printed, but odd
+    phones = (("pixel2", pixel2()), ("pixel3", pixel3()), ("pixel3 without V3-Large 0.75", without))
+    for name, networks in phones:
+        ways = {"scale": by_scale(networks, pixel1())}
+        ways |= {f"ridge {stiffness:g}": by_ridge(networks, pixel1(), stiffness) for stiffness in STIFFNESSES}
+        ways["own"] = by_own_costs(networks)
+        for way, figures in ways.items():
+            print(f"| {name} | {way} | " + " | ".join(f"{figure:.1%}" for figure in figures) + " |")
 
 
-def read_blocks(path: Path) -> dict[Op, float]:
-    """Read the inverted residuals of a ProxylessNAS table, in milliseconds."""
-    pattern = re.compile(
-        r"expanded_conv-input:(\d+)x\d+x(\d+)-output:\d+x\d+x(\d+)-expand:(\d)-kernel:(\d)-stride:(\d)-idskip:(\d)"
-    )
-    found = {}
-    for key, value in yaml.safe_load(path.read_text()).items():
-        if match := pattern.fullmatch(key):
-            size, inputs, outputs, ratio, kernel, stride, skip = map(int, match.groups())
-            expanded = inputs * ratio
-            op = Op("mbconv", size, size, inputs, outputs, kernel, stride, expanded, None, "relu6")
-            found[
-                Op("mbconv", size, size, inputs, outputs, kernel, stride, expanded, None, "relu6", "identity")
-                if skip
-                else op
-            ] = value["mean"]
-    return found
-
-
-def nested() -> float:
-    """Mean family error where the kind of matrix work, too, is chosen without the family, by its own leave-one-out."""
-    networks = pixel1()
-    measured = np.array([network.latency_ms for network in networks])
-    families = np.array([network.family for network in networks])
-    works = {
-        name: np.array(
-            [[1.0, *row(lower(network.arch), matrix, ("matrix", "depthwise", MOVED))] for network in networks]
-        )
-        for name, matrix in MATRIX.items()
-    }
-    errors = np.empty(len(networks))
-    for family in np.unique(families):
-        inside = families == family
-        others = np.arange((~inside).sum())
-        best = min(
-            works,
-            key=lambda name: np.abs(
-                left_out(works[name][~inside], measured[~inside], others) / measured[~inside] - 1
-            ).mean(),
-        )
-        errors[inside] = np.abs(
-            works[best][inside] @ fit(works[best][~inside], measured[~inside]) / measured[inside] - 1
-        )
-        print(f"without {family}: {best} is chosen")
-    return float(errors.mean())
-
-
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--blocks", type=Path, help="measured Pixel 1 blocks, ProxylessNAS YAML")
-    blocks_file = parser.parse_args().blocks
-    blocks = read_blocks(blocks_file) if blocks_file else {}
-    print("| matrix work | costs beside the overhead | fit | loo | worst | family | rho | h-swish | blocks |")
-    print("|---|---|---|---|---|---|---|---|---|")
+def say_sets(blocks: Sequence[Block]) -> None:
+    """Print the figures of every set of costs that was tried."""
+    print(SETS_HEAD)
     for matrix, costs in SETS:
-        figures = evaluate(MATRIX[matrix], costs, blocks)
+        figures = evaluate(MATRIX[matrix], costs, [block for block in blocks if block.searched])
         ranked = "" if figures.blocks is None else f"{figures.blocks:.3f}"
         percents = " | ".join(f"{value:.1%}" for value in figures[:4])
         print(f"| {matrix} | {', '.join(costs)} | {percents} | {figures.rho:.3f} | {figures.hswish:.1%} | {ranked} |")
-    print(f"\nfamily error where the matrix work is chosen without the family: {nested():.1%}")
+    error, chosen = nested()
+    print(f"\nFamily error where the matrix work is chosen without the family: {error:.1%} ({'; '.join(chosen)}).")
+
+
+def main() -> None:
+    """Print all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--blocks", type=Path, help="measured Pixel 1 blocks, ProxylessNAS YAML")
+    blocks_file = parser.parse_args().blocks
+    blocks = read_blocks(blocks_file) if blocks_file else []
+    print(HEAD.format(today=date.today()), end="")
+    say_bars(calibrate(pixel1()), blocks)
+    say_sources()
+    say_phones()
+    say_sets(blocks)
 
 
 if __name__ == "__main__":

@@ -2,22 +2,29 @@ from datetime import date
 
 import pytest
 
-from latency import extend_table, load_table
-from latency.build_table import calibrated_table, shipped_ops
-from latency.device import load_device
+from latency import extend_table, load_table, shipped_tables
+from latency.build_table import calibrated_devices, calibrated_table, shipped_ops
+from latency.device import load_device, shipped_devices
 from latency.table_files import table_from_text, table_to_text
 from search_spaces import InputError, Op, load_space, lower, reference, references, shipped_spaces
 
 
-def test_the_shipped_pixel1_table_is_what_building_it_gives() -> None:
-    shipped = load_table("pixel1")
-    built = calibrated_table(load_device("pixel1"), shipped_ops(), shipped.header.date)
+@pytest.mark.parametrize("name", ["pixel1", "pixel2", "pixel3"])
+def test_the_shipped_table_is_what_building_it_gives(name: str) -> None:
+    shipped = load_table(name)
+    built = calibrated_table(load_device(name), shipped_ops(), shipped.header.date)
     assert list(built.timings) == list(shipped.timings)
     assert {op.key: timing.median_ms for op, timing in built.timings.items()} == pytest.approx(
         {op.key: timing.median_ms for op, timing in shipped.timings.items()}, rel=1e-4
     )
     assert built.header.costs_ns == pytest.approx(shipped.header.costs_ns, rel=1e-4)
     assert built.header.model_dump(exclude={"costs_ns"}) == shipped.header.model_dump(exclude={"costs_ns"})
+
+
+def test_every_device_with_published_latencies_has_a_profile_and_a_table() -> None:
+    assert calibrated_devices() == ["pixel1", "pixel2", "pixel3"]
+    assert set(calibrated_devices()) <= set(shipped_devices())
+    assert set(calibrated_devices()) <= set(shipped_tables())
 
 
 @pytest.mark.parametrize("name", shipped_spaces())
@@ -42,6 +49,24 @@ def test_pixel1_estimates_are_near_the_published_latencies() -> None:
     assert table.estimate_ms(reference("mnasnet_a1", classes=1001)) == pytest.approx(71, rel=0.06)
 
 
+def test_pixel2_and_pixel3_estimates_are_near_the_published_latencies() -> None:
+    # Howard et al. 2019, table 3: V3-Large takes 61 and 44 ms, V3-Small 19.4 and 14.4
+    second, third = load_table("pixel2"), load_table("pixel3")
+    large, small = (reference(f"mobilenet_v3_{size}", classes=1001) for size in ("large", "small"))
+    assert [second.estimate_ms(large), third.estimate_ms(large)] == pytest.approx([61, 44], rel=0.03)
+    assert [second.estimate_ms(small), third.estimate_ms(small)] == pytest.approx([19.4, 14.4], rel=0.04)
+
+
+def test_the_header_says_that_a_scale_was_fitted_and_how_far_to_trust_it() -> None:
+    header = load_table("pixel2").header
+    assert "8 published whole-network latencies, shared out over Ops by pixel1's costs times one" in header.notes
+    assert header.accuracy is not None
+    assert (header.accuracy.networks, header.accuracy.method) == (
+        8,
+        "each left out of both fits, costs and scale, in turn",
+    )
+
+
 def test_a_searched_full_convolution_costs_more_than_the_inverted_residual_beside_it() -> None:
     table = load_table("pixel1")
     conv, dconv = (
@@ -58,7 +83,9 @@ def test_a_table_survives_its_file_to_six_digits() -> None:
 
 def test_a_device_without_published_latencies_cannot_be_calibrated() -> None:
     device = load_device("pixel1").model_copy(update={"name": "toaster"})
-    with pytest.raises(InputError, match="no published latencies to calibrate 'toaster' on; known are pixel1"):
+    with pytest.raises(
+        InputError, match="no published latencies to calibrate 'toaster' on; known are pixel1, pixel2, pixel3"
+    ):
         calibrated_table(device, [], date(2026, 11, 21))
 
 

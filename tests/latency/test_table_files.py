@@ -85,16 +85,16 @@ def test_a_table_is_saved_and_loaded_by_path(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["mine.lut"]  # nothing is left lying about
 
 
-def test_pixel1_is_shipped() -> None:
-    assert shipped_tables() == ["pixel1"]
-    assert load_table("pixel1").header.device == "pixel1"
+def test_the_tables_of_three_phones_are_shipped() -> None:
+    assert shipped_tables() == ["pixel1", "pixel2", "pixel3"]
+    assert [load_table(name).header.device for name in shipped_tables()] == shipped_tables()
 
 
 def test_an_unknown_name_is_answered_with_the_shipped_ones() -> None:
     with pytest.raises(InputError) as caught:
         load_table("pixel9")
     assert str(caught.value) == (
-        "unknown device or table 'pixel9'; give one of pixel1, or a table file made by nas-build-lut"
+        "unknown device or table 'pixel9'; give one of pixel1, pixel2, pixel3, or a table file made by nas-build-lut"
     )
 
 
