@@ -1,13 +1,14 @@
 """Times models where it runs: on this host, or on a board that this file is piped to.
 
 It needs Python 3.8, numpy, and onnxruntime or ai-edge-litert, and nothing of this project. As a script it speaks on its
-two pipes: a request is a line of JSON, an answer too; a model's bytes follow the request that loads it.
+two pipes: first the line START, then an answer to each request. A request is a line of JSON, an answer too; a model's
+bytes follow the request that loads it.
 
     {"load": BYTES, "format": "onnx", "threads": 1}   -> {"index": 0}       format: onnx or tflite
-    {"sample": INDEX, "calls": 5}                     -> {"ms": 1.25}
+    {"sample": INDEX, "calls": 5}                     -> {"cold_ms": 1.31, "warm_ms": 1.25}
     {"drop": true}                                    -> {"dropped": 3}     forgets all models
     {"facts": "onnx"}                                 -> {"version": "1.31.0", "cpu": "...", "cores": 4}
-    anything that fails                               -> {"error": "..."}
+    anything that fails                               -> {"error": "..."}   and "missing": a package that is not there
 """
 
 import json
@@ -17,6 +18,8 @@ import sys
 import time
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Dict, List  # noqa: UP035  (boards have old Pythons)
+
+START = b"-- latency agent --\n"  # what a shell's profile prints comes before this line
 
 
 class Agent:
@@ -32,22 +35,23 @@ class Agent:
         self.models.append(_LOADERS[form](model, threads))
         return len(self.models) - 1
 
-    def sample(self, index: int, calls: int) -> float:
-        """Run a model once to warm up, then ``calls`` times; give the median time, in milliseconds."""
+    def sample(self, index: int, calls: int) -> Dict[str, float]:  # noqa: UP006
+        """Time a model's first call, and the median of ``calls`` more, in milliseconds."""
         run = self.models[index]
-        run()
-        seconds = []
-        for _ in range(calls):
-            start = time.perf_counter()
-            run()
-            seconds.append(time.perf_counter() - start)
-        return statistics.median(seconds) * 1e3
+        cold = _milliseconds(run)
+        return {"cold_ms": cold, "warm_ms": statistics.median([_milliseconds(run) for _ in range(calls)])}
 
     def drop(self) -> int:
         """Forget all models; give how many there were."""
         count = len(self.models)
         self.models = []
         return count
+
+
+def _milliseconds(run: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    run()
+    return (time.perf_counter() - start) * 1e3
 
 
 def _load_onnx(model: bytes, threads: int) -> Callable[[], Any]:
@@ -107,11 +111,15 @@ def facts(form: str) -> Dict[str, Any]:  # noqa: UP006
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Answer requests until there are no more."""
     agent = Agent()
+    answers.write(b"\n" + START)  # a profile may have left its line open
+    answers.flush()
     for line in requests:
         try:
             answer = _answer(agent, json.loads(line), requests)
         except Exception as error:  # whatever it was, the other side decides what it means
             answer = {"error": type(error).__name__ + ": " + " ".join(str(error).split())}
+            if isinstance(error, ModuleNotFoundError):
+                answer["missing"] = str(error.name)
         answers.write(json.dumps(answer).encode() + b"\n")
         answers.flush()
 
@@ -121,7 +129,7 @@ def _answer(agent: Agent, request: Dict[str, Any], requests: BinaryIO) -> Dict[s
         model = requests.read(request["load"])
         return {"index": agent.load(model, request["format"], request["threads"])}
     if "sample" in request:
-        return {"ms": agent.sample(request["sample"], request["calls"])}
+        return agent.sample(request["sample"], request["calls"])
     if "drop" in request:
         return {"dropped": agent.drop()}
     if "facts" in request:
@@ -130,4 +138,7 @@ def _answer(agent: Agent, request: Dict[str, Any], requests: BinaryIO) -> Dict[s
 
 
 if __name__ == "__main__":
-    serve(sys.stdin.buffer, sys.stdout.buffer)
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # onnxruntime 1.29 and newer else write to HOME and call the network
+    pipe = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a runtime prints must not come between the answers
+    serve(sys.stdin.buffer, pipe)

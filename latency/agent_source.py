@@ -2,59 +2,126 @@
 
 import contextlib
 import json
+import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
-from typing import Any
+from typing import IO, Any
 
-from latency.source import Chain, LatencySession, SourceError, SourceFacts
+from latency.agent import START
+from latency.source import Chain, LatencySession, Sample, SourceError, SourceFacts
 
 ModelBytes = Callable[[Chain], bytes]
+
+
+_MAX_NOISE = 1 << 16  # bytes, before the agent starts; a profile's greeting has hundreds
+_SECONDS_TO_END = 5
+
+
+class AgentStartError(SourceError):
+    """The agent did not start; ``code`` is what its command ended with."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class AgentProcess:
     """An agent, spoken to over the pipes of the process that runs it."""
 
-    def __init__(self, command: Sequence[str], where: str) -> None:
-        """Start ``command``, which must end up running the agent; ``where`` names the machine in errors."""
-        self._where = where
+    def __init__(self, command: Sequence[str], where: str, preamble: bytes = b"") -> None:
+        """Start ``command``, which must end up running the agent; ``where`` names the machine in errors.
+
+        ``preamble`` goes to its standard input first: the agent's own source, where the machine has no file of it.
+        """
+        self._where, self._gone = where, ""
+        # not a pipe: one that nobody reads fills up, and blocks whoever writes
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (close and _last_words close it)
         try:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr
             )
         except OSError as error:
+            self._stderr.close()
             raise SourceError(f"cannot run {command[0]!r} to reach {where}: {error.strerror}") from error
+        self._start(preamble)
+
+    def _start(self, preamble: bytes) -> None:
+        """Send ``preamble``, and skip what comes before the agent's first line: greetings of a shell's profile."""
+        noise = 0
+        with contextlib.suppress(OSError):
+            self._send(preamble)
+            while line := self._pipe_out.readline(_MAX_NOISE):
+                noise += len(line)
+                if line == START:
+                    return
+                if noise > _MAX_NOISE:
+                    self._process.kill()  # it may go on for ever
+                    self.close()
+                    raise SourceError(
+                        f"{self._where} printed more than {_MAX_NOISE} bytes before the agent's first line; "
+                        "make its shell profile silent for commands"
+                    )
+        words = self._last_words()
+        raise AgentStartError(f"the agent on {self._where} did not start: {words}", self._process.returncode)
 
     def ask(self, request: dict[str, Any], payload: bytes = b"") -> dict[str, Any]:
         """Send a request and wait for its answer; `SourceError` if the agent could not do it, or is gone."""
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None
-        assert stdout is not None
+        if self._gone:
+            raise SourceError(self._gone)
+        line = b""
+        with contextlib.suppress(OSError):
+            self._send(json.dumps(request).encode() + b"\n" + payload)
+            line = self._pipe_out.readline()
+        if not line.endswith(b"\n"):  # cut off, perhaps in the middle of an answer
+            said = self._last_words()
+            self._gone = f"the agent on {self._where} is gone: {said}; what was measured is kept, run the command again"
+            raise SourceError(self._gone)
         try:
-            stdin.write(json.dumps(request).encode() + b"\n" + payload)
-            stdin.flush()
-            line = stdout.readline()
-        except OSError:
-            line = b""
-        if not line:
-            raise SourceError(f"the agent on {self._where} is gone: {self._last_words()}")
-        answer: dict[str, Any] = json.loads(line)
+            answer: dict[str, Any] = json.loads(line)
+        except ValueError as error:
+            raise SourceError(f"{self._where} printed {line[:80]!r} between the agent's answers") from error
+        if "missing" in answer:
+            package = answer["missing"].replace("_", "-")
+            raise SourceError(f"{self._where} has no Python package {package}; install it there: pip install {package}")
         if "error" in answer:
             raise SourceError(f"{self._where}: {answer['error']}")
         return answer
 
+    def _send(self, data: bytes) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(data)
+        self._process.stdin.flush()
+
+    @property
+    def _pipe_out(self) -> IO[bytes]:
+        assert self._process.stdout is not None
+        return self._process.stdout
+
     def _last_words(self) -> str:
         """Give what it wrote to its standard error last: why ssh was refused, what Python lacks."""
-        self._process.kill()
-        lines = self._process.communicate()[1].decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else f"it ended with code {self._process.returncode} and said nothing"
+        self._end()
+        self._stderr.seek(0)
+        lines = self._stderr.read().decode(errors="replace").strip().splitlines()
+        self._stderr.close()
+        code = self._process.returncode
+        if code < 0:  # it had no time for last words: those there are about something else
+            return f"it was killed by {signal.Signals(-code).name}; had it enough memory?"
+        return lines[-1].strip().rstrip(".") if lines else f"it ended with code {code} and said nothing"
 
     def close(self) -> None:
         """End it: it stops when nothing more can be asked."""
-        with contextlib.suppress(OSError):
-            self._process.communicate(timeout=5)
-        if self._process.poll() is None:
+        self._gone = self._gone or f"the agent on {self._where} was closed"
+        self._end()
+        self._stderr.close()
+
+    def _end(self) -> None:
+        try:
+            with contextlib.suppress(OSError):  # what was still to be sent
+                self._process.communicate(timeout=_SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.communicate()
 
@@ -86,8 +153,8 @@ class _Session:
     def __init__(self, agent: AgentProcess) -> None:
         self._agent = agent
 
-    def sample(self, index: int, calls: int) -> float:
-        return float(self._agent.ask({"sample": index, "calls": calls})["ms"])
+    def sample(self, index: int, calls: int) -> Sample:
+        return Sample(**self._agent.ask({"sample": index, "calls": calls}))
 
 
 def agent_text() -> str:
