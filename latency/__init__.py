@@ -4,7 +4,7 @@
 """
 
 from latency.extend import extend_table
-from latency.host import time_onnx
+from latency.host import time_network, time_onnx
 from latency.table import Accuracy, LatencyTable, MissingOpsError, TableHeader
 from latency.table_files import load_table, save_table, shipped_tables
 from latency.timing import Timing
@@ -19,5 +19,6 @@ __all__ = [
     "load_table",
     "save_table",
     "shipped_tables",
+    "time_network",
     "time_onnx",
 ]

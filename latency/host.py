@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from latency.timing import Timing
-from search_spaces import FileError
+from search_spaces import Arch, FileError, lower
 
 WARM_UP_CALLS = 5  # a round: the first calls allocate, fill caches and raise the clock
 
@@ -46,6 +46,14 @@ def time_onnx(model: Path | bytes, threads: int = 1, rounds: int = 5, calls: int
                 seconds.append(time.perf_counter() - start)
     p10, median, p90 = np.percentile(np.array(seconds) * 1e3, [10, 50, 90])
     return Timing(float(median), float(p10), float(p90), len(seconds))
+
+
+def time_network(arch: Arch) -> Timing:
+    """Time a network at its own resolution on one thread of this host; its weights are random: the time is the same."""
+    from latency.onnx_model import onnx_model, random_layers  # heavy, as above
+
+    model: bytes = onnx_model(lower(arch), random_layers()).SerializeToString()
+    return time_onnx(model)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ drift or statistics, which are the same for all (`latency.protocol`).
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from search_spaces import InputError, Op
 
@@ -30,11 +30,18 @@ class SourceFacts:
     clock_policy: str
 
 
+class Sample(NamedTuple):
+    """Milliseconds of a chain's first call, which finds the caches as others left them, and of a typical later one."""
+
+    cold_ms: float
+    warm_ms: float
+
+
 class LatencySession(Protocol):
     """Chains that are loaded and ready to run."""
 
-    def sample(self, index: int, calls: int) -> float:
-        """Run a chain once to warm up, then ``calls`` times; give the typical time of a call, in milliseconds."""
+    def sample(self, index: int, calls: int) -> Sample:
+        """Run a chain once, then ``calls`` times more, of which the median counts."""
         ...
 
 
@@ -43,6 +50,9 @@ class LatencySource(Protocol):
 
     @property
     def facts(self) -> SourceFacts: ...
+
+    def close(self) -> None:
+        """Let the device go."""
 
     def session(self, chains: Sequence[Chain]) -> AbstractContextManager[LatencySession]:
         """Load chains; `SourceError` if the device is gone or refuses one. Leaving it leaves nothing behind."""

@@ -26,6 +26,7 @@ class Accuracy(_Strict):
     """How well sums of the table's Ops predict whole networks that had no part in making it; errors are fractions.
 
     ``method`` says how the predicted networks were kept out. ``family_*`` are for whole families kept out at once.
+    ``bias`` is the mean error, sign and all; ``noise_floor`` the mean difference of the same networks timed twice.
     """
 
     method: str
@@ -35,6 +36,10 @@ class Accuracy(_Strict):
     spearman: Correlation
     family_mape: Fraction | None = None
     family_spearman: Correlation | None = None
+    bias: FiniteFloat | None = None
+    within_5_percent: Fraction | None = None
+    within_10_percent: Fraction | None = None
+    noise_floor: Fraction | None = None
 
     def sentence(self) -> str:
         """Say it in words, in percent."""
@@ -44,6 +49,12 @@ class Accuracy(_Strict):
         )
         if self.family_mape is not None and self.family_spearman is not None:
             text += f"; whole families left out: {self.family_mape:.1%}, Spearman {self.family_spearman:.3f}"
+        if self.within_5_percent is not None and self.within_10_percent is not None:
+            text += f"; {self.within_5_percent:.0%} within 5 %, {self.within_10_percent:.0%} within 10 %"
+        if self.bias is not None:
+            text += f", bias {self.bias:+.1%}"
+        if self.noise_floor is not None:
+            text += f"; the same networks timed twice differ by {self.noise_floor:.1%}"
         return text
 
 
@@ -52,6 +63,8 @@ class TableHeader(_Strict):
 
     ``entries`` is the number of Ops, by which a cut file is known. ``overhead_ms`` is paid once a network.
     ``costs_ns`` are a calibrated device's costs per operator class (`latency.features`): they give further Ops.
+    ``reference_ms`` is what the protocol's reference network took while a measured table was made; ``weights`` are
+    what made its Ops' times alone into times inside a network (`latency.correction`).
     """
 
     format: int = FORMAT
@@ -66,6 +79,8 @@ class TableHeader(_Strict):
     entries: NonNegativeInt
     overhead_ms: Milliseconds
     costs_ns: dict[str, Fraction] | None = None
+    reference_ms: Milliseconds | None = None
+    weights: dict[str, FiniteFloat] | None = None
     accuracy: Accuracy | None = None
     notes: str = ""
 

@@ -31,3 +31,11 @@ class Timing:
             )
         if self.runs < 1:
             raise InputError(f"runs must be at least 1, got {self.runs}")
+
+    def scaled(self, factor: float) -> "Timing":
+        """Multiply the median and its spread; ``factor`` is positive."""
+        median = self.median_ms * factor
+        if self.p10_ms is None or self.p90_ms is None:
+            return Timing(median)
+        # rounding must not carry an end past the median
+        return Timing(median, min(self.p10_ms * factor, median), max(self.p90_ms * factor, median), self.runs)

@@ -177,3 +177,26 @@ def _figure(x_title: str, y_title: str) -> go.Figure:
 def _plain(figure: go.Figure) -> Chart:
     chart: Chart = json.loads(figure.to_json())
     return chart
+
+
+def prediction_page(measured_ms: Sequence[float], predicted_ms: Mapping[str, Sequence[float]], title: str) -> str:
+    """Draw predicted over measured latencies, a series for each way to predict; a page that needs no network."""
+    figure = _figure("measured (ms)", "predicted (ms)")
+    for place, (name, values) in enumerate(predicted_ms.items()):
+        figure.add_scatter(
+            name=html.escape(name),
+            mode="markers",
+            x=list(measured_ms),
+            y=list(values),
+            marker={"size": 8, "opacity": 0.8},
+            visible=True if place == 0 else "legendonly",  # the peers lie far off, and hide what the table does
+            hovertemplate="measured %{x:.2f} ms, predicted %{y:.2f} ms<extra>" + html.escape(name) + "</extra>",
+        )
+    ends = [min(measured_ms), max(measured_ms)]
+    for name, factor, dash in (("exact", 1.0, "solid"), ("5 % off", 1.05, "dot"), ("", 0.95, "dot")):
+        line = {"color": MUTED, "width": 1, "dash": dash}
+        shown = {"name": name, "showlegend": bool(name), "hoverinfo": "skip"}
+        figure.add_scatter(mode="lines", x=ends, y=[factor * end for end in ends], line=line, **shown)
+    figure.update_layout(title={"text": html.escape(title)}, margin_t=60, height=640)
+    page: str = figure.to_html(full_html=True, include_plotlyjs=True)
+    return page

@@ -3,15 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from latency import Timing, time_onnx
+from latency import Timing, time_network, time_onnx
 from nas.config import SearchConfig
 from nas.data import ImageData
 from nas.environment import available_cores
 from nas.export import check_onnx, export_onnx
-from nas.network import build
 from nas.run_folder import RunFolder
 from nas.search import Trial, child_seed
 from nas.training import Trained, train
@@ -60,7 +58,7 @@ def finish(
         on_epoch=lambda epoch, loss: on_epoch(epoch, epochs),
     )
     difference = _export(trained, run.path / "seed.onnx", data)
-    proxy, deployed = time_onnx(run.path / "seed.onnx"), time_deployed(arch)
+    proxy, deployed = time_onnx(run.path / "seed.onnx"), time_network(arch)
     result = Finish(seed, trained.accuracy, difference, proxy.median_ms, deployed.median_ms)
     final = {
         "accuracy": trained.accuracy,
@@ -87,14 +85,6 @@ def recorded_finish(run: RunFolder, seed: Trial) -> Finish | None:
         return Finish(seed, float(final["accuracy"]), float(final["onnx_largest_difference"]), *times)
     except (KeyError, TypeError, ValueError):  # not written to its end
         return None
-
-
-def time_deployed(arch: Arch) -> Timing:
-    """Time a network at its deployed size on one thread of this host, by ONNX Runtime; weights do not matter for it."""
-    with TemporaryDirectory(prefix="nas-onnx-") as folder:
-        path = Path(folder) / "deployed.onnx"
-        export_onnx(build(arch).eval(), path)
-        return time_onnx(path)
 
 
 def _export(trained: Trained, path: Path, data: ImageData) -> float:

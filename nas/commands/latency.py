@@ -1,7 +1,5 @@
 """nas-latency: what a table says of a network, and what this host measures."""
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -64,15 +62,10 @@ def command(
 def _measure(arch: Arch) -> "Timing":
     from rich.console import Console
 
-    from latency import time_onnx
+    from latency import time_network
 
-    with Console(stderr=True).status("exporting and timing on this host"), TemporaryDirectory(prefix="nas-") as folder:
-        from nas.export import export_onnx
-        from nas.network import build
-
-        path = Path(folder) / "network.onnx"
-        export_onnx(build(arch).eval(), path)
-        return time_onnx(path)
+    with Console(stderr=True).status("timing on this host"):
+        return time_network(arch)
 
 
 def _print_parts(arch: Arch, table: "LatencyTable", latency_ms: float) -> None:

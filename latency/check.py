@@ -1,0 +1,93 @@
+"""`--check`: a table against networks that had no part in it, timed whole and twice."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from latency.accuracy import Taught, accuracy, class_fit, macs_fit
+from latency.journal import Journal
+from latency.measured_table import Plan, random_networks, take
+from latency.protocol import Measurement, Protocol
+from latency.source import Chain, LatencySource
+from latency.table import Accuracy, LatencyTable
+from search_spaces import SearchSpace
+
+_PARTS = ("check", "check again")
+_SEED = 1_000_003  # not the one that networks for the fit are drawn with
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """One way to predict, network by network, in milliseconds; and how well it did."""
+
+    name: str
+    predicted_ms: tuple[float, ...]
+    accuracy: Accuracy
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Networks' measured times, in milliseconds, and what the table and its simple peers say of them."""
+
+    measured_ms: tuple[float, ...]
+    table: Predictions
+    peers: tuple[Predictions, ...]
+
+
+def check_networks(spaces: Sequence[SearchSpace], count: int, seen: Sequence[Chain]) -> list[Chain]:
+    """Draw networks of the spaces that are not among those seen."""
+    drawn = random_networks(spaces, count + len(seen), _SEED)
+    return [chain for chain in drawn if chain not in set(seen)][:count]
+
+
+def time_twice(
+    source: LatencySource,
+    chains: Sequence[Chain],
+    journal: Journal,
+    protocol: Protocol,
+    on_progress: Callable[[int, int], None],
+) -> tuple[list[Measurement], list[Measurement]]:
+    """Measure networks in two goes, each with sessions of its own."""
+    orders = [list(chains), random.Random(0).sample(list(chains), len(chains))]
+    for part, order in zip(_PARTS, orders, strict=True):
+        take(source, order, journal, protocol, on_progress, part)
+    first, again = ([journal.measured[part, chain] for chain in chains] for part in _PARTS)
+    return first, again
+
+
+def judge(
+    table: LatencyTable,
+    planned: Plan,
+    built_from: Sequence[Measurement],
+    timed: tuple[Sequence[Measurement], Sequence[Measurement]],
+) -> Check:
+    """Compare the table with networks timed twice; the peers learn from the networks that the table was built from."""
+    reference_ms = table.header.reference_ms or 0.0
+    first, again = (np.array([one.timing(reference_ms).median_ms for one in go]) for go in timed)
+    floor = float(np.mean(np.abs(first / again - 1)))
+    measured = ((first + again) / 2).tolist()
+    chains = [one.chain for one in timed[0]]
+    alone = {one.chain: one.timing(reference_ms).median_ms for one in built_from}
+    taught = Taught(planned.networks, [alone[chain] for chain in planned.networks])
+
+    def predictions(name: str, predict: Callable[[Chain], float]) -> Predictions:
+        predicted = [predict(chain) for chain in chains]
+        method = "random networks of its spaces, none of which had a part in it"
+        return Predictions(name, tuple(predicted), accuracy(method, predicted, measured, floor))
+
+    return Check(
+        tuple(measured),
+        predictions("this table", lambda chain: table.header.overhead_ms + sum(table.op_ms(op) for op in chain)),
+        (
+            predictions("sum of Ops timed alone", lambda chain: sum(alone[(op,)] for op in chain)),
+            predictions("a cost per operator class", class_fit(taught)),
+            predictions("MACs only", macs_fit(taught)),
+        ),
+    )
+
+
+def with_accuracy(table: LatencyTable, found: Accuracy) -> LatencyTable:
+    """Put a check's result into the table's header."""
+    return LatencyTable(table.header.model_copy(update={"accuracy": found}), table.timings)

@@ -1,0 +1,100 @@
+"""Measurements on disk as they are made, so that a killed build goes on where it was."""
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, ValidationError
+
+from latency.protocol import Measurement
+from latency.source import Chain, SourceFacts
+from search_spaces import FileError, Op
+
+FORMAT = 1
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    part: str
+    chain: tuple[str, ...]
+    cold_ms: tuple[PositiveFloat, ...]
+    warm_ms: tuple[PositiveFloat, ...]
+    reference_ms: tuple[PositiveFloat, ...]
+    calls: PositiveInt
+
+
+class Journal:
+    """An append-only file of measurements from one device and runtime: JSON lines after one that says what it is.
+
+    Its parts are measured apart: the same chain may stand in several.
+    """
+
+    def __init__(self, path: Path, facts: SourceFacts) -> None:
+        """Open or begin the file; ``FileError`` if it holds measurements of something else."""
+        self.path = path
+        self.measured: dict[tuple[str, Chain], Measurement] = {}
+        self._about = {"format": FORMAT, **asdict(facts)}
+        if path.exists():
+            self._read()
+        else:
+            self._append([self._about])
+
+    def add(self, part: str, measurements: Iterable[Measurement]) -> None:
+        """Keep measurements; they are on the disk when this returns."""
+        new = list(measurements)
+        self._append([{"part": part} | asdict(one) | {"chain": [op.key for op in one.chain]} for one in new])
+        self.measured |= {(part, one.chain): one for one in new}
+
+    def _append(self, lines: Iterable[Any]) -> None:
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write("".join(json.dumps(line) + "\n" for line in lines))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise FileError(f"cannot write {self.path}: {error.strerror}") from error
+
+    def _read(self) -> None:
+        text = self.path.read_text(encoding="utf-8")
+        whole, _, cut = text.rpartition("\n")
+        if cut:  # killed in the middle of a line: what follows must begin a new one
+            os.truncate(self.path, len((whole + "\n").encode()) if whole else 0)
+        lines = whole.split("\n") if whole else []
+        if not lines:
+            self._append([self._about])
+            return
+        self._check_about(lines[0])
+        for number, line in enumerate(lines[1:], 2):
+            try:
+                found = _Line.model_validate_json(line)
+                chain = tuple(Op.parse(key) for key in found.chain)
+            except (ValidationError, ValueError) as error:
+                raise FileError(
+                    f"{self.path} line {number} is no measurement; delete the file to start over"
+                ) from error
+            self.measured[found.part, chain] = Measurement(
+                chain, found.cold_ms, found.warm_ms, found.reference_ms, found.calls
+            )
+
+    def _check_about(self, line: str) -> None:
+        try:
+            about = json.loads(line)
+        except ValueError:
+            about = None
+        if about != self._about:
+            raise FileError(
+                f"{self.path} holds measurements of something else ({_short(about)}; this is {_short(self._about)}); "
+                "delete it, or give another --out"
+            )
+
+
+def _short(about: Any) -> str:
+    if not isinstance(about, dict):
+        return "unreadable"
+    return ", ".join(
+        str(about.get(name)) for name in ("device", "runtime", "runtime_version", "threads", "clock_policy")
+    )

@@ -1,0 +1,166 @@
+from datetime import date
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from latency.check import check_networks, judge, time_twice, with_accuracy
+from latency.journal import Journal
+from latency.measured_table import Plan, plan, random_networks, table_from, take
+from latency.protocol import EMPTY, Measurement, Protocol
+from latency.source import SourceError
+from latency.table import LatencyTable
+from latency.table_files import table_from_text, table_to_text
+from search_spaces import FileError, InputError, SearchSpace, load_space, lower, reference
+from tests.latency.simulated import CALL_MS, Simulated, op_ms
+
+QUICK = Protocol(batch=64, rounds=3, calls=2, extra_rounds=0)
+TODAY = date(2026, 11, 21)
+
+
+@pytest.fixture(scope="module")
+def space() -> SearchSpace:
+    return load_space("mobilenet_v3")
+
+
+def quiet(done: int, total: int) -> None:
+    pass
+
+
+def built(device: Simulated, space: SearchSpace, path: Path) -> tuple[LatencyTable, Plan, list[Measurement], Journal]:
+    planned = plan([space], [], networks=40)
+    journal = Journal(path / "journal", device.facts)
+    measurements = take(device, planned.chains(), journal, QUICK, quiet)
+    return table_from(planned, measurements, device, TODAY), planned, measurements, journal
+
+
+def test_a_table_where_ops_add_up_predicts_networks_exactly(space: SearchSpace, tmp_path: Path) -> None:
+    table, *_ = built(Simulated(), space, tmp_path)
+    for chain in random_networks([space], 5, 77):
+        predicted = table.header.overhead_ms + sum(table.op_ms(op) for op in chain)
+        assert predicted == pytest.approx(CALL_MS + sum(op_ms(op) for op in chain), rel=1e-3)
+
+
+def test_a_table_learns_that_ops_take_longer_inside_a_network(space: SearchSpace, tmp_path: Path) -> None:
+    table, *_ = built(Simulated(inside=1.2), space, tmp_path)
+    for chain in random_networks([space], 5, 77):
+        predicted = table.header.overhead_ms + sum(table.op_ms(op) for op in chain)
+        assert predicted == pytest.approx(CALL_MS + 1.2 * sum(op_ms(op) for op in chain), rel=0.01)
+
+
+def test_a_call_s_own_cost_is_kept_apart(space: SearchSpace, tmp_path: Path) -> None:
+    table, *_ = built(Simulated(), space, tmp_path)
+    (empty,) = EMPTY
+    assert table.header.overhead_ms == pytest.approx(CALL_MS + op_ms(empty), rel=1e-3)
+
+
+def test_a_table_holds_the_ops_of_the_spaces_and_of_the_networks_asked_for(space: SearchSpace) -> None:
+    extra = reference("mobilenet_v2")
+    planned = plan([space], [extra], networks=3)
+    assert set(planned.ops) == set(space.ops()) | set(lower(extra))
+    assert len(planned.ops) == len(set(planned.ops))
+
+
+def test_everything_planned_is_timed_once_with_networks_spread_among_the_ops(space: SearchSpace) -> None:
+    planned = plan([space], [], networks=10)
+    chains = planned.chains()
+    assert sorted(chains, key=repr) == sorted([EMPTY, *planned.networks, *((op,) for op in planned.ops)], key=repr)
+    places = [index for index, chain in enumerate(chains) if len(chain) > 1]
+    assert min(b - a for a, b in pairwise(places)) > 10
+
+
+def test_a_measured_table_needs_a_space() -> None:
+    with pytest.raises(InputError, match="needs a space"):
+        plan([], [reference("mobilenet_v2")])
+
+
+def test_the_header_says_what_was_measured_and_survives_a_file(space: SearchSpace, tmp_path: Path) -> None:
+    table, *_ = built(Simulated(inside=1.1, noise=0.01), space, tmp_path)
+    again = table_from_text(table_to_text(table), "file")
+    header = again.header
+    assert (header.device, header.provenance, header.runtime, header.date) == (
+        "simulated",
+        "measured",
+        "Simulation",
+        TODAY,
+    )
+    assert header.entries == len(space.ops())
+    assert header.accuracy is not None
+    assert header.accuracy.networks == 40
+    assert header.accuracy.mape < 0.02
+    assert header.weights is not None
+    timing = again.timings[space.ops()[0]]
+    assert timing.runs == 6  # 3 rounds of 2 calls
+
+
+def test_a_killed_build_goes_on_where_it_was(space: SearchSpace, tmp_path: Path) -> None:
+    planned = plan([space], [], networks=5)
+    device = Simulated()
+    begun = Journal(tmp_path / "journal", device.facts)
+    with pytest.raises(SourceError, match="cable"):
+        take(Simulated(breaks_after=1500), planned.chains(), begun, QUICK, quiet)
+    journal = Journal(tmp_path / "journal", device.facts)
+    kept = len(journal.measured)
+    assert kept % 64 == 0
+    assert 128 <= kept < len(planned.chains())
+    reported: list[tuple[int, int]] = []
+    found = take(device, planned.chains(), journal, QUICK, lambda done, total: reported.append((done, total)))
+    assert [one.chain for one in found] == planned.chains()
+    assert reported[0] == (kept, len(planned.chains()))
+    assert reported[-1] == (len(planned.chains()), len(planned.chains()))
+    assert device.samples < 3 * 2 * (len(planned.chains()) - kept)  # nothing was timed again
+
+
+def test_a_journal_that_was_cut_in_a_line_loses_that_line_alone(space: SearchSpace, tmp_path: Path) -> None:
+    _, planned, _, journal = built(Simulated(), space, tmp_path)
+    text = journal.path.read_text()
+    journal.path.write_text(text[:-30])
+    again = Journal(journal.path, Simulated().facts)
+    assert len(again.measured) == len(journal.measured) - 1
+    again.add("table", [journal.measured["table", planned.chains()[-1]]])
+    assert Journal(journal.path, Simulated().facts).measured == journal.measured
+
+
+def test_a_journal_of_another_device_is_refused(space: SearchSpace, tmp_path: Path) -> None:
+    *_, journal = built(Simulated(), space, tmp_path)
+    other = Simulated().facts.__class__("simulated", "Simulation", "2", 1, "float32", "no clock")
+    with pytest.raises(FileError, match=r"Simulation, 1, 1, no clock; this is .*Simulation, 2.* delete it, or give"):
+        Journal(journal.path, other)
+
+
+def test_a_journal_with_a_negative_time_is_refused_by_its_line(space: SearchSpace, tmp_path: Path) -> None:
+    *_, journal = built(Simulated(), space, tmp_path)
+    lines = journal.path.read_text().split("\n")
+    lines[3] = lines[3].replace('"warm_ms": [', '"warm_ms": [-')
+    journal.path.write_text("\n".join(lines))
+    with pytest.raises(FileError, match="line 4 is no measurement"):
+        Journal(journal.path, Simulated().facts)
+
+
+def test_a_check_times_networks_that_the_table_never_saw(space: SearchSpace) -> None:
+    planned = plan([space], [], networks=30)
+    chains = check_networks([space], 20, planned.networks)
+    assert len(set(chains)) == 20
+    assert not set(chains) & set(planned.networks)
+
+
+def test_a_check_compares_the_table_with_its_peers(space: SearchSpace, tmp_path: Path) -> None:
+    device = Simulated(inside=1.25, noise=0.01)
+    table, planned, measurements, journal = built(device, space, tmp_path)
+    timed = time_twice(device, check_networks([space], 20, planned.networks), journal, QUICK, quiet)
+    found = judge(table, planned, measurements, timed)
+    assert [one.name for one in found.peers] == ["sum of Ops timed alone", "a cost per operator class", "MACs only"]
+    assert found.table.accuracy.mape < 0.02
+    assert found.table.accuracy.within_5_percent == 1.0
+    assert found.peers[0].accuracy.bias is not None
+    assert found.peers[0].accuracy.bias < -0.05  # timed alone, Ops don't know that they take a quarter longer inside
+    assert found.table.accuracy.noise_floor == pytest.approx(0.008, abs=0.006)  # mean |difference| of two medians
+    assert with_accuracy(table, found.table.accuracy).header.accuracy == found.table.accuracy
+
+
+def test_a_second_go_does_not_reuse_the_first_one_s_times(space: SearchSpace, tmp_path: Path) -> None:
+    device = Simulated(noise=0.05)
+    journal = Journal(tmp_path / "journal", device.facts)
+    first, again = time_twice(device, check_networks([space], 5, []), journal, QUICK, quiet)
+    assert [one.chain for one in first] == [one.chain for one in again]
+    assert all(one.warm_ms != other.warm_ms for one, other in zip(first, again, strict=True))

@@ -1,0 +1,72 @@
+import random
+from statistics import mean
+
+import pytest
+
+from latency.protocol import EMPTY, REFERENCE, Measurement, Protocol, measure, usual_reference_ms
+from latency.source import Chain
+from search_spaces import Op
+from tests.latency.simulated import CALL_MS, Simulated, op_ms
+
+CHAINS: list[Chain] = [(Op("conv", 16, 16, 8, 8 * n, kernel=3, activation="relu"),) for n in range(1, 21)]
+QUICK = Protocol(batch=8, rounds=5, calls=3, extra_rounds=0, reference_every=4)
+
+
+def measured(device: Simulated, protocol: Protocol = QUICK) -> list[Measurement]:
+    return [one for batch in measure(device, CHAINS, protocol, random.Random(0)) for one in batch]
+
+
+def errors(device: Simulated, protocol: Protocol = QUICK) -> list[float]:
+    """Give each chain's relative error, on the device at its usual speed."""
+    found = measured(device, protocol)
+    usual = CALL_MS + sum(op_ms(op) for op in REFERENCE)
+    return [abs(one.timing(usual).median_ms / (CALL_MS + op_ms(one.chain[0])) - 1) for one in found]
+
+
+def test_every_chain_is_measured_once_and_in_order() -> None:
+    assert [one.chain for one in measured(Simulated())] == CHAINS
+
+
+def test_each_chain_gets_its_rounds_of_calls() -> None:
+    (one, *_) = measured(Simulated())
+    assert len(one.warm_ms) == len(one.cold_ms) == len(one.reference_ms) == 5
+    assert one.timing(1.0).runs == 15  # 5 rounds of 3 calls
+
+
+def test_a_device_that_slows_down_to_half_its_speed_gives_the_times_of_the_fast_one() -> None:
+    total = 20 * 5 + 3 * (5 * 3 + 1)  # samples of chains and about as many of the reference as there are
+    device = Simulated(slowness=lambda number: 1 + number / total)
+    assert mean(errors(device)) < 0.02  # uncorrected: about 0.5
+
+
+def test_a_slow_spell_spoils_no_chain() -> None:
+    device = Simulated(slowness=lambda number: 3.0 if 40 <= number < 60 else 1.0)
+    assert max(errors(device)) < 0.01
+
+
+def test_noisy_chains_get_more_rounds_and_quiet_ones_do_not() -> None:
+    protocol = Protocol(batch=32, rounds=4, calls=3, noisy=0.02, extra_rounds=3, reference_every=4)
+    assert {len(one.warm_ms) for one in measured(Simulated(), protocol)} == {4}
+    rounds = [len(one.warm_ms) for one in measured(Simulated(noise=0.1), protocol)]
+    assert max(rounds) == 7
+    assert mean(rounds) > 5
+
+
+def test_the_reference_s_usual_time_is_the_median_of_its_runs() -> None:
+    chain = CHAINS[0]
+    samples = Measurement(chain, (1.0, 1.0), (1.0, 1.0), (2.0, 4.0), 3), Measurement(chain, (1.0,), (1.0,), (9.0,), 3)
+    assert usual_reference_ms(samples) == 4.0
+
+
+def test_a_timing_scales_each_sample_by_the_reference_around_it() -> None:
+    # ratios 0.5, 0.5, 1.0 of a reference that usually takes 4 ms
+    one = Measurement(CHAINS[0], (3.0, 6.0, 3.0), (1.0, 2.0, 2.0), (2.0, 4.0, 2.0), 5)
+    timing = one.timing(4.0)
+    assert timing.median_ms == pytest.approx(2.0)
+    assert timing.p90_ms == pytest.approx(2.0 + 0.8 * 2.0)  # numpy's linear percentile between 2 and 4
+    assert one.cold(4.0) == pytest.approx(6.0)  # 1.5, 1.5, 1.5
+    assert one.spread == pytest.approx((0.75 - 0.5) / 0.5)
+
+
+def test_the_empty_chain_does_next_to_nothing() -> None:
+    assert [(op.out_height, op.out_width, op.out_channels, op.convolutions()) for op in EMPTY] == [(1, 1, 8, [])]
