@@ -3,6 +3,10 @@
 `latency.build_table` (scipy) is imported by whoever builds a table: it is heavy.
 """
 
+import os
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # onnxruntime 1.29 and newer else write to HOME and call home
+
 from latency.extend import extend_table
 from latency.host import time_network, time_onnx
 from latency.table import Accuracy, LatencyTable, MissingOpsError, TableHeader

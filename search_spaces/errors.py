@@ -3,7 +3,10 @@
     InputError (ValueError)        one line: what was wrong, what is allowed, what to do
     ├── ArchError                  numbers that do not describe a network        search_spaces.arch
     ├── FileError                  a file that cannot be used                    search_spaces.checked
-    └── MissingOpsError            a latency table without some Ops              latency.table
+    ├── MissingOpsError            a latency table without some Ops              latency.table
+    └── SourceError                a device that cannot be measured              latency.source
+        ├── AgentStartError        the program on it did not start               latency.agent_source
+        └── LostError, FullError   a phone is gone, or its storage is full       latency.adb
 
 Commands print an InputError as one line and exit with 2; anything else is a fault of ours.
 """

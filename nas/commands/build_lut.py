@@ -2,7 +2,6 @@
 
 from contextlib import closing
 from datetime import date
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,21 +9,11 @@ import typer
 
 from nas.commands import shell
 from nas.commands.network import load_network
+from nas.commands.sources import Via, Wire, best_way, open_source, protocol
 
 if TYPE_CHECKING:
     from latency.device import Device
-    from latency.source import LatencySource
     from search_spaces import Arch, SearchSpace
-
-
-class Via(StrEnum):
-    """Where times come from."""
-
-    AUTO = "auto"
-    ONNXRUNTIME = "onnxruntime"
-    TFLITE = "tflite"
-    SSH = "ssh"
-    CALIBRATED = "calibrated"
 
 
 def command(
@@ -46,6 +35,17 @@ def command(
     host: Annotated[str | None, typer.Option(help="With --via ssh: the board, as user@board.")] = None,
     ssh_option: Annotated[list[str] | None, typer.Option(help="With --via ssh: an option for ssh. Repeatable.")] = None,
     python: Annotated[str, typer.Option(help="With --via ssh: the board's Python that has onnxruntime.")] = "python3",
+    benchmark_model: Annotated[
+        Path | None, typer.Option(help="With --via adb: TensorFlow Lite's benchmark tool for the phone.")
+    ] = None,
+    serial: Annotated[str | None, typer.Option(help="With --via adb: which phone, if several are attached.")] = None,
+    xnnpack: Annotated[bool, typer.Option(help="With --via adb: XNNPACK's kernels, not the built-in ones.")] = False,
+    block_table: Annotated[
+        Path | None,
+        typer.Option(
+            "--import", help="Read a table in ProxylessNAS's and once-for-all's YAML layout; measure nothing."
+        ),
+    ] = None,
     json: shell.Json = False,
     debug: shell.Debug = False,
 ) -> None:
@@ -59,58 +59,66 @@ def command(
     from latency.device import load_device
     from search_spaces import load_space
 
-    profile = load_device(device or ("host" if via in (Via.ONNXRUNTIME, Via.TFLITE) else "pixel1"))
     spaces = [load_space(name) for name in space or []]
     archs = [load_network(name) for name in arch or []]
+    if block_table is not None:
+        _import(block_table, device or block_table.stem, spaces, archs, out, json)
+        return
+    profile = load_device(device or ("host" if via in (Via.ONNXRUNTIME, Via.TFLITE) else "pixel1"))
     path = out or Path(f"{profile.name}.lut")
+    wire = Wire(threads, host, tuple(ssh_option or ()), python, benchmark_model, serial, xnnpack)
     if via is Via.AUTO:
-        via, reason = _best_way(profile)
+        via, reason = best_way(profile, wire)
         print(f"via {via}: {reason}")
     if via is Via.CALIBRATED:
         _calibrate(profile, spaces, archs, path, check, json)
-        return
-    with closing(_source(via, profile, threads, host, ssh_option or [], python)) as source:
-        _measure(source, spaces or [load_space("mnasnet")], archs, path, check, json)
-
-
-def _best_way(profile: "Device") -> tuple[Via, str]:
-    from latency.build_table import calibrated_devices
-
-    if profile.name in calibrated_devices():
-        return Via.CALIBRATED, f"no {profile.name} to measure is known here, and published latencies are"
-    return Via.ONNXRUNTIME, "this host"
-
-
-def _source(
-    via: Via, profile: "Device", threads: int, host: str | None, ssh_options: list[str], python: str
-) -> "LatencySource":
-    from latency.litert_source import litert_source
-    from latency.onnxruntime_source import onnxruntime_source
-    from latency.ssh_source import ssh_source
-    from search_spaces import InputError
-
-    if via is Via.ONNXRUNTIME:
-        return onnxruntime_source(threads)
-    if via is Via.TFLITE:
-        return litert_source(threads)
-    if host is None:
-        raise InputError("--via ssh needs the board: --host user@board")
-    return ssh_source(host, threads=threads, options=ssh_options, python=python, device=profile.name)
+    else:
+        _measure(via, profile, wire, spaces or [load_space("mnasnet")], archs, path, check, json)
 
 
 def _measure(
-    source: "LatencySource", spaces: "list[SearchSpace]", archs: "list[Arch]", path: Path, check: int, json: bool
+    via: Via,
+    profile: "Device",
+    wire: Wire,
+    spaces: "list[SearchSpace]",
+    archs: "list[Arch]",
+    path: Path,
+    check: int,
+    json: bool,
 ) -> None:
-    from latency.protocol import Protocol
     from nas.commands.measured_build import build_measured, check_json, print_check
 
-    table, result = build_measured(source, spaces, archs, path, Protocol(), check)
+    with closing(open_source(via, profile, wire)) as source:
+        table, result = build_measured(source, spaces, archs, path, protocol(via), check)
     if result:
         print_check(result)
     print(f"wrote {path}: {table.header.sentence()}")
     if json:
         values = {"out": str(path), "device": table.header.device, "entries": table.header.entries}
         shell.print_json(values | ({"check": check_json(result)} if result else {}))
+
+
+def _import(
+    file: Path, device: str, spaces: "list[SearchSpace]", archs: "list[Arch]", out: Path | None, json: bool
+) -> None:
+    from latency import save_table
+    from latency.block_tables import import_block_table, unstated
+    from search_spaces import lower
+
+    asked = [op for one in spaces for op in one.ops()] + [op for one in archs for op in lower(one)]
+    found = import_block_table(file, unstated(device), date.today(), asked)
+    path = out or Path(f"{device}.lut")
+    save_table(found.table, path)
+    print(f"wrote {path}: {found.table.header.sentence()}")
+    for key, why in found.unknown.items():
+        print(f"left out {key}: {why}")
+    if asked:
+        print(f"of the {len(set(asked))} Ops asked for the table lacks {len(found.missing)}")
+    for missing in found.missing:
+        print(f"missing {missing.key}")
+    if json:
+        values = {"out": str(path), "device": device, "entries": found.table.header.entries}
+        shell.print_json(values | {"missing": [op.key for op in found.missing], "left_out": dict(found.unknown)})
 
 
 def _calibrate(
