@@ -1,17 +1,16 @@
 """Factorised hierarchical search spaces (Tan et al. 2019, section 4.1) as data."""
 
-import functools
-import itertools
 import math
-import operator
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from search_spaces.arch import Activation, Arch, Block, Gate, Head, Skip, SqueezeExcite, Stem
 from search_spaces.errors import InputError
-from search_spaces.op import Op, block_op, head_ops, lower
+from search_spaces.op import Op
+from search_spaces.options import choices_of, take
+from search_spaces.paths import Paths
 from search_spaces.rounding import round_channels
 
 Picks = Mapping[str, Any]
@@ -170,6 +169,19 @@ class SearchSpace:
                     f"got {token}"
                 )
 
+    def paths(self) -> Paths:
+        """Walk all networks at once."""
+        return Paths(self)
+
+    def ops(self) -> list[Op]:
+        """List every Op that some network of the space has, each once, in the order of the network."""
+        return self.paths().ops()
+
+    def extremes(self, cost: Callable[[Op], float]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Find the tokens of the cheapest and of the dearest network, exactly, for a cost that adds up over Ops."""
+        paths = self.paths()
+        return paths.cheapest(cost), paths.dearest(cost)
+
     def decode(self, tokens: Sequence[int]) -> Arch:
         """Build the network that the tokens choose; ``InputError`` if they are not of this space."""
         self.check_tokens(tokens)
@@ -177,10 +189,10 @@ class SearchSpace:
         blocks: list[Block] = []
         channels = self.stem.channels
         for stage in self.stages:
-            chosen = stage.blocks(_take(stage.options(), rest), channels, self.rules)
+            chosen = stage.blocks(take(stage.options(), rest), channels, self.rules)
             blocks += chosen
             channels = chosen[-1].out_channels if chosen else channels
-        head = self.head.head(_take(self.head.options(), rest), channels, self.rules)
+        head = self.head.head(take(self.head.options(), rest), channels, self.rules)
         return Arch(self.name, self.resolution, self.classes, self.stem, tuple(blocks), head)
 
     def encode(self, arch: Arch) -> tuple[int, ...]:
@@ -196,13 +208,13 @@ class SearchSpace:
         if index == len(self.stages):
             if blocks:
                 return None
-            for tokens, picks in _choices(self.head.options()):
+            for tokens, picks in choices_of(self.head.options()):
                 if self.head.head(picks, channels, self.rules) == head:
                     return tokens
             return None
         stage = self.stages[index]
         tried = set()
-        for tokens, picks in _choices(stage.options()):
+        for tokens, picks in choices_of(stage.options()):
             chosen = stage.blocks(picks, channels, self.rules)
             if len(chosen) in tried or blocks[: len(chosen)] != chosen:
                 continue
@@ -212,87 +224,3 @@ class SearchSpace:
             if rest is not None:
                 return tokens + rest
         return None
-
-    def ops(self) -> list[Op]:
-        """List every Op that some network of the space has, each once, in the order of the network."""
-        return list(dict.fromkeys(op for step in self._steps() for move in step for op in move.ops))
-
-    def extremes(self, cost: Callable[[Op], float]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Find the tokens of the cheapest and of the dearest network, exactly, for a cost that adds up over Ops."""
-        price = functools.cache(cost)
-        start: _Paths = {None: (0.0, ())}
-        cheapest, dearest = start, start
-        for step in self._steps():
-            cheapest = _extend(cheapest, step, price, operator.lt)
-            dearest = _extend(dearest, step, price, operator.gt)
-        return min(cheapest.values())[1], max(dearest.values())[1]
-
-    def _steps(self) -> Iterator[list["_Move"]]:
-        """Walk all networks at once: for the stem, each stage and the head, every move between feature map sizes."""
-        smallest = self.decode([0] * len(self.sizes))
-        stem = lower(smallest)[0]
-        yield [_Move(None, (), _size_after([stem], None), (stem,))]
-        sizes = {_size_after([stem], None)}
-        for stage in self.stages:
-            moves = []
-            for size, (tokens, picks) in itertools.product(sorted(sizes), list(_choices(stage.options()))):
-                ops = _chain(stage.blocks(picks, size[2], self.rules), size)
-                moves.append(_Move(size, tokens, _size_after(ops, size), tuple(ops)))
-            sizes = {move.after for move in moves}
-            yield moves
-        moves = []
-        for size, (tokens, picks) in itertools.product(sorted(sizes), list(_choices(self.head.options()))):
-            head = self.head.head(picks, size[2], self.rules)
-            moves.append(_Move(size, tokens, (1, 1, 0), tuple(head_ops(replace(smallest, head=head), *size))))
-        yield moves
-
-
-_Size = tuple[int, int, int]  # height, width, channels of a feature map
-_Paths = dict[_Size | None, tuple[float, tuple[int, ...]]]  # the best cost and its tokens for each feature map reached
-
-
-@dataclass(frozen=True, slots=True)
-class _Move:
-    before: _Size | None
-    tokens: tuple[int, ...]
-    after: _Size
-    ops: tuple[Op, ...]
-
-
-def _extend(
-    paths: _Paths, step: Sequence[_Move], price: Callable[[Op], float], better: Callable[[float, float], bool]
-) -> _Paths:
-    """Take one step of the shortest (or longest) path through the space."""
-    extended: _Paths = {}
-    for move in step:
-        so_far, tokens = paths[move.before]
-        total = so_far + sum(price(op) for op in move.ops)
-        if move.after not in extended or better(total, extended[move.after][0]):
-            extended[move.after] = (total, tokens + move.tokens)
-    return extended
-
-
-def _chain(blocks: Sequence[Block], size: _Size) -> list[Op]:
-    ops: list[Op] = []
-    for block in blocks:
-        ops.append(block_op(block, *_size_after(ops, size)))
-    return ops
-
-
-def _size_after(ops: Sequence[Op], size: _Size | None) -> _Size:
-    if ops:
-        return ops[-1].out_height, ops[-1].out_width, ops[-1].out_channels
-    assert size is not None  # only the stem starts from nothing, and it is an Op
-    return size
-
-
-def _take(options: Mapping[str, tuple[Any, ...]], tokens: list[int]) -> dict[str, Any]:
-    """Pick one choice of each option, using up a token for each that leaves a choice."""
-    return {name: choices[tokens.pop(0)] if len(choices) > 1 else choices[0] for name, choices in options.items()}
-
-
-def _choices(options: Mapping[str, tuple[Any, ...]]) -> Iterator[tuple[tuple[int, ...], dict[str, Any]]]:
-    """Yield every combination of the options as its tokens and its picks, in token order."""
-    open_sizes = [range(len(choices)) for choices in options.values() if len(choices) > 1]
-    for tokens in itertools.product(*open_sizes):
-        yield tokens, _take(options, list(tokens))
