@@ -5,7 +5,9 @@ two pipes: first the line START, then an answer to each request. A request is a 
 bytes follow the request that loads it.
 
     {"load": BYTES, "format": "onnx", "threads": 1}   -> {"index": 0}       format: onnx or tflite
+                                                         with "profile": true, its nodes are timed too (onnx only)
     {"sample": INDEX, "calls": 5}                     -> {"cold_ms": 1.31, "warm_ms": 1.25}
+    {"nodes": INDEX}                                  -> {"nodes": [["conv1", 0.25], ...]}   names, milliseconds
     {"drop": true}                                    -> {"dropped": 3}     forgets all models
     {"facts": "onnx"}                                 -> {"version": "1.31.0", "cpu": "...", "cores": 4}
     anything that fails                               -> {"error": "..."}   and "missing": a package that is not there
@@ -15,9 +17,10 @@ import json
 import os
 import statistics
 import sys
+import tempfile
 import time
 from pathlib import Path
-from typing import Any, BinaryIO, Callable, Dict, List  # noqa: UP035  (boards have old Pythons)
+from typing import Any, BinaryIO, Callable, Dict, List, Optional, Tuple  # noqa: UP035  (boards have old Pythons)
 
 START = b"-- latency agent --\n"  # what a shell's profile prints comes before this line
 
@@ -27,25 +30,54 @@ class Agent:
 
     def __init__(self) -> None:
         self.models: List[Callable[[], Any]] = []  # noqa: UP006
+        self.profiled: Dict[int, Profiled] = {}  # noqa: UP006
 
-    def load(self, model: bytes, form: str, threads: int) -> int:
+    def load(self, model: bytes, form: str, threads: int, profile: bool) -> int:
         """Load a model from its bytes; give its index."""
         if threads == 1:
             stay_on_one_core()
         self.models.append(_LOADERS[form](model, threads))
+        if profile:
+            self.profiled[len(self.models) - 1] = Profiled(model, threads)
         return len(self.models) - 1
 
     def sample(self, index: int, calls: int) -> Dict[str, float]:  # noqa: UP006
         """Time a model's first call, and the median of ``calls`` more, in milliseconds."""
         run = self.models[index]
         cold = _milliseconds(run)
-        return {"cold_ms": cold, "warm_ms": statistics.median([_milliseconds(run) for _ in range(calls)])}
+        warm = statistics.median([_milliseconds(run) for _ in range(calls)])
+        if index in self.profiled:
+            self.profiled[index].run(calls)
+        return {"cold_ms": cold, "warm_ms": warm}
 
     def drop(self) -> int:
         """Forget all models; give how many there were."""
         count = len(self.models)
-        self.models = []
+        self.models, self.profiled = [], {}
         return count
+
+
+class Profiled:
+    """A second copy of a model, whose nodes ONNX Runtime times: that costs a little, so the first is the one timed."""
+
+    def __init__(self, model: bytes, threads: int) -> None:
+        self.folder = tempfile.TemporaryDirectory(prefix="nas-agent-")
+        self.session, self.call = _onnx_session(model, threads, str(Path(self.folder.name) / "profile"))
+
+    def run(self, calls: int) -> None:
+        """Run it ``calls`` times."""
+        for _ in range(calls):
+            self.call()
+
+    def nodes(self) -> List[Tuple[str, float]]:  # noqa: UP006
+        """End the profile; give each node's name and median time, in milliseconds, in the order in which they run."""
+        events = json.loads(Path(self.session.end_profiling()).read_text(encoding="utf-8"))
+        self.folder.cleanup()
+        times: Dict[str, List[float]] = {}  # noqa: UP006
+        for event in events:
+            if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
+                times.setdefault(event["name"][: -len("_kernel_time")], []).append(event["dur"] / 1e3)
+        return [(name, statistics.median(ms)) for name, ms in times.items()]
 
 
 def _milliseconds(run: Callable[[], Any]) -> float:
@@ -55,6 +87,11 @@ def _milliseconds(run: Callable[[], Any]) -> float:
 
 
 def _load_onnx(model: bytes, threads: int) -> Callable[[], Any]:
+    return _onnx_session(model, threads, None)[1]
+
+
+def _onnx_session(model: bytes, threads: int, profile: Optional[str]) -> Tuple[Any, Callable[[], Any]]:  # noqa: UP006, UP045
+    """Load a model; give its session and what runs it on random input. ``profile``: the beginning of a file's path."""
     import numpy
     import onnxruntime
 
@@ -62,13 +99,15 @@ def _load_onnx(model: bytes, threads: int) -> Callable[[], Any]:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors only: what it says of a model's initialisers helps nobody here
+    if profile is not None:
+        options.enable_profiling, options.profile_file_prefix = True, profile
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     random = numpy.random.default_rng(0)
     feed = {}
     for node in session.get_inputs():
         shape = [size if isinstance(size, int) else 1 for size in node.shape]
         feed[node.name] = random.standard_normal(shape, numpy.float32)
-    return lambda: session.run(None, feed)
+    return session, lambda: session.run(None, feed)
 
 
 def _load_tflite(model: bytes, threads: int) -> Callable[[], Any]:
@@ -127,9 +166,12 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
 def _answer(agent: Agent, request: Dict[str, Any], requests: BinaryIO) -> Dict[str, Any]:  # noqa: UP006
     if "load" in request:
         model = requests.read(request["load"])
-        return {"index": agent.load(model, request["format"], request["threads"])}
+        profile = request.get("profile", False)
+        return {"index": agent.load(model, request["format"], request["threads"], profile)}
     if "sample" in request:
         return agent.sample(request["sample"], request["calls"])
+    if "nodes" in request:
+        return {"nodes": agent.profiled[request["nodes"]].nodes()}
     if "drop" in request:
         return {"dropped": agent.drop()}
     if "facts" in request:

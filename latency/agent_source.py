@@ -11,7 +11,7 @@ from importlib import resources
 from typing import IO, Any
 
 from latency.agent import START
-from latency.source import Chain, LatencySession, Sample, SourceError, SourceFacts
+from latency.source import Chain, Sample, SourceError, SourceFacts
 
 ModelBytes = Callable[[Chain], bytes]
 
@@ -132,15 +132,18 @@ class AgentSource:
     def __init__(self, agent: AgentProcess, facts: SourceFacts, form: str, model_bytes: ModelBytes) -> None:
         self._agent, self.facts, self._form, self._model_bytes = agent, facts, form, model_bytes
 
-    @contextlib.contextmanager
-    def session(self, chains: Sequence[Chain]) -> Iterator[LatencySession]:
+    def session(self, chains: Sequence[Chain]) -> contextlib.AbstractContextManager["AgentSession"]:
         """Load chains; the agent forgets them at the end."""
-        settings = {"format": self._form, "threads": self.facts.threads}
+        return self._session(chains, profile=False)
+
+    @contextlib.contextmanager
+    def _session(self, chains: Sequence[Chain], profile: bool) -> Iterator["AgentSession"]:
+        settings = {"format": self._form, "threads": self.facts.threads, "profile": profile}
         try:
             for chain in chains:
                 model = self._model_bytes(chain)
                 self._agent.ask({"load": len(model), **settings}, model)
-            yield _Session(self._agent)
+            yield AgentSession(self._agent)
         finally:
             with contextlib.suppress(SourceError):  # it may be gone; what matters has been said
                 self._agent.ask({"drop": True})
@@ -149,12 +152,18 @@ class AgentSource:
         self._agent.close()
 
 
-class _Session:
+class AgentSession:
+    """Chains that an agent holds."""
+
     def __init__(self, agent: AgentProcess) -> None:
         self._agent = agent
 
     def sample(self, index: int, calls: int) -> Sample:
         return Sample(**self._agent.ask({"sample": index, "calls": calls}))
+
+    def nodes(self, index: int) -> list[tuple[str, float]]:
+        """Give the names and times of a profiled chain's nodes, in milliseconds, in order; once."""
+        return [(name, ms) for name, ms in self._agent.ask({"nodes": index})["nodes"]]
 
 
 def agent_text() -> str:

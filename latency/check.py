@@ -8,7 +8,7 @@ import numpy as np
 
 from latency.accuracy import Taught, accuracy, class_fit, macs_fit
 from latency.journal import Journal
-from latency.measured_table import Plan, random_networks, take
+from latency.measured_table import random_networks, take
 from latency.protocol import Measurement, Protocol
 from latency.source import Chain, LatencySource
 from latency.table import Accuracy, LatencyTable
@@ -59,18 +59,21 @@ def time_twice(
 
 def judge(
     table: LatencyTable,
-    planned: Plan,
-    built_from: Sequence[Measurement],
+    networks: Sequence[Measurement],
+    singles: Sequence[Measurement],
     timed: tuple[Sequence[Measurement], Sequence[Measurement]],
 ) -> Check:
-    """Compare the table with networks timed twice; the peers learn from the networks that the table was built from."""
+    """Compare the table with networks timed twice.
+
+    The peers learn from the ``networks`` that the table was built from, and from ``singles``: Ops timed alone.
+    """
     reference_ms = table.header.reference_ms or 0.0
     first, again = (np.array([one.timing(reference_ms).median_ms for one in go]) for go in timed)
     floor = float(np.mean(np.abs(first / again - 1)))
     measured = ((first + again) / 2).tolist()
     chains = [one.chain for one in timed[0]]
-    alone = {one.chain: one.timing(reference_ms).median_ms for one in built_from}
-    taught = Taught(planned.networks, [alone[chain] for chain in planned.networks])
+    alone = {one.chain: one.timing(reference_ms).median_ms for one in singles}
+    taught = Taught([one.chain for one in networks], [one.timing(reference_ms).median_ms for one in networks])
 
     def predictions(name: str, predict: Callable[[Chain], float]) -> Predictions:
         predicted = [predict(chain) for chain in chains]

@@ -8,12 +8,12 @@ reference's time around it; only their ratio is used.
 import random
 import statistics
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from latency.source import Chain, LatencySession, LatencySource
+from latency.source import Chain, LatencySession, LatencySource, ProfilingSource
 from latency.timing import Timing
 from search_spaces import Op, lower, reference
 
@@ -28,12 +28,13 @@ EMPTY: Chain = (Op("pool", 1, 1, 8, 8),)  # next to no work: what a call costs b
 class Protocol:
     """How often chains are run.
 
-    ``batch``: chains loaded side by side, whose rounds interleave. Each gets ``rounds`` of ``calls`` calls; those whose
-    middle half of samples spreads by more than ``noisy`` of the median get up to ``extra_rounds`` more.
+    ``batch_ops``: Ops in the chains that are loaded side by side, whose rounds interleave. Each gets ``rounds`` of
+    ``calls`` calls; those whose middle half of samples spreads by more than ``noisy`` of the median get up to
+    ``extra_rounds`` more.
     ``reference_every``: chains between two runs of the reference.
     """
 
-    batch: int = 64
+    batch_ops: int = 384
     rounds: int = 7
     calls: int = 4
     noisy: float = 0.04
@@ -44,7 +45,8 @@ class Protocol:
 @dataclass(frozen=True, slots=True)
 class Measurement:
     """A chain's samples, one a round, in milliseconds: the first call, which finds the caches as others left them; the
-    median of the calls after it; and the reference's time around them.
+    median of the calls after it; and the reference's time around them. ``shares``: where the source tells, each Op's
+    share of the chain's time.
     """
 
     chain: Chain
@@ -52,6 +54,7 @@ class Measurement:
     warm_ms: tuple[float, ...]
     reference_ms: tuple[float, ...]
     calls: int
+    shares: tuple[float, ...] = ()
 
     def timing(self, reference_ms: float) -> Timing:
         """Give the warm time of a machine on which the reference takes ``reference_ms``."""
@@ -79,13 +82,32 @@ def usual_reference_ms(measurements: Sequence[Measurement]) -> float:
 
 
 def measure(
-    source: LatencySource, chains: Sequence[Chain], protocol: Protocol, rng: random.Random
+    source: LatencySource, chains: Sequence[Chain], protocol: Protocol, rng: random.Random, profile: bool = False
 ) -> Iterator[list[Measurement]]:
-    """Time chains batch by batch; a batch's measurements come as soon as it is done."""
-    for start in range(0, len(chains), protocol.batch):
-        batch = chains[start : start + protocol.batch]
-        with source.session([REFERENCE, *batch]) as session:
-            yield _Batch(session, batch, protocol, rng).run()
+    """Time chains batch by batch; a batch's measurements come as soon as it is done.
+
+    With ``profile`` they have their Ops' shares, for which the source must be a `ProfilingSource`.
+    """
+    for batch in _batches(chains, protocol.batch_ops):
+        if not profile:
+            with source.session([REFERENCE, *batch]) as session:
+                yield _Batch(session, batch, protocol, rng).run()
+            continue
+        assert isinstance(source, ProfilingSource)
+        with source.profiled_session([REFERENCE, *batch]) as profiled:
+            found = _Batch(profiled, batch, protocol, rng).run()
+            yield [replace(one, shares=tuple(profiled.shares(index))) for index, one in enumerate(found, 1)]
+
+
+def _batches(chains: Sequence[Chain], ops: int) -> Iterator[list[Chain]]:
+    batch: list[Chain] = []
+    for chain in chains:
+        if batch and sum(map(len, batch)) + len(chain) > ops:
+            yield batch
+            batch = []
+        batch.append(chain)
+    if batch:
+        yield batch
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ drift or statistics, which are the same for all (`latency.protocol`).
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from search_spaces import InputError, Op
 
@@ -45,6 +45,14 @@ class LatencySession(Protocol):
         ...
 
 
+class ProfiledSession(LatencySession, Protocol):
+    """Chains that are ready to run, of which the runtime tells what their parts take."""
+
+    def shares(self, index: int) -> list[float]:
+        """Give each Op's share of its chain's time, summing to 1, over all samples so far; once a chain."""
+        ...
+
+
 class LatencySource(Protocol):
     """A device that runs chains: ONNX Runtime or LiteRT on this host, a board over ssh, a phone over adb."""
 
@@ -56,4 +64,13 @@ class LatencySource(Protocol):
 
     def session(self, chains: Sequence[Chain]) -> AbstractContextManager[LatencySession]:
         """Load chains; `SourceError` if the device is gone or refuses one. Leaving it leaves nothing behind."""
+        ...
+
+
+@runtime_checkable
+class ProfilingSource(LatencySource, Protocol):
+    """A source that can tell what each Op takes inside a network."""
+
+    def profiled_session(self, chains: Sequence[Chain]) -> AbstractContextManager[ProfiledSession]:
+        """Load chains, as ``session`` does; sampling one runs a profiled copy of it, too."""
         ...

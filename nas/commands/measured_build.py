@@ -15,7 +15,7 @@ from latency.check import Check, check_networks, judge, time_twice, with_accurac
 from latency.journal import Journal
 from latency.measured_table import plan, table_from, take
 from latency.protocol import Protocol
-from latency.source import LatencySource
+from latency.source import Chain, LatencySource, ProfilingSource
 from nas.charts import prediction_page
 from search_spaces import Arch, SearchSpace
 
@@ -36,14 +36,14 @@ def build_measured(
 ) -> tuple[LatencyTable, Check | None]:
     """Measure, write the table, check it on ``check`` networks, and write it again with what that showed."""
     journal = Journal(path.with_name(path.name + JOURNAL_SUFFIX), source.facts)
-    planned = plan(spaces, archs)
+    planned = plan(spaces, archs, isinstance(source, ProfilingSource))
     chains = planned.chains()
     found = sum(("table", chain) in journal.measured for chain in chains)
     if found:
         print(f"{found} of {len(chains)} were measured before and stand in {journal.path}; delete it to start over")
-    with _progress("Ops and networks") as on_progress:
-        measurements = take(source, chains, journal, protocol, on_progress)
-    table = table_from(planned, measurements, source, date.today())
+    with _progress("networks" if planned.profile else "Ops and networks") as on_progress:
+        measurements = take(source, chains, journal, protocol, on_progress, profile=planned.profile)
+    table = table_from(planned, measurements, source.facts, date.today())
     save_table(table, path)
     if not check:
         return table, None
@@ -67,7 +67,12 @@ def _check(
     chains = check_networks(spaces, count, planned.networks)
     with _progress("networks for the check, twice") as on_progress:
         timed = time_twice(source, chains, journal, protocol, on_progress)
-    return judge(table, planned, measurements, timed)
+    alone: list[Chain] = list(dict.fromkeys((op,) for chain in chains for op in chain))
+    part = "alone" if planned.profile else "table"
+    with _progress("their Ops alone, for comparison") as on_progress:
+        singles = take(source, alone, journal, protocol, on_progress, part)
+    networks = [one for one in measurements if len(one.chain) > 1]
+    return judge(table, networks, singles, timed)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from latency.source import Chain, LatencySession, Sample, SourceError, SourceFacts
+from latency.source import Chain, LatencySession, ProfiledSession, Sample, SourceError, SourceFacts
 from search_spaces import Op
 from search_spaces.count import count_op
 
@@ -33,6 +33,10 @@ class Simulated:
     def session(self, chains: Sequence[Chain]) -> Iterator[LatencySession]:
         yield _Session(self, chains)
 
+    @contextmanager
+    def profiled_session(self, chains: Sequence[Chain]) -> Iterator[ProfiledSession]:
+        yield _Session(self, chains)
+
     def close(self) -> None:
         self.closed = True
 
@@ -50,3 +54,7 @@ class _Session:
         slow = device.slowness(device.samples)
         ms = slow * (CALL_MS + inside * sum(op_ms(op) for op in chain)) * self._rng.gauss(1, device.noise)
         return Sample(1.3 * ms, ms)
+
+    def shares(self, index: int) -> list[float]:
+        times = [op_ms(op) for op in self._chains[index]]
+        return [ms / sum(times) for ms in times]

@@ -9,7 +9,7 @@ from search_spaces import Op
 from tests.latency.simulated import CALL_MS, Simulated, op_ms
 
 CHAINS: list[Chain] = [(Op("conv", 16, 16, 8, 8 * n, kernel=3, activation="relu"),) for n in range(1, 21)]
-QUICK = Protocol(batch=8, rounds=5, calls=3, extra_rounds=0, reference_every=4)
+QUICK = Protocol(batch_ops=8, rounds=5, calls=3, extra_rounds=0, reference_every=4)
 
 
 def measured(device: Simulated, protocol: Protocol = QUICK) -> list[Measurement]:
@@ -45,7 +45,7 @@ def test_a_slow_spell_spoils_no_chain() -> None:
 
 
 def test_noisy_chains_get_more_rounds_and_quiet_ones_do_not() -> None:
-    protocol = Protocol(batch=32, rounds=4, calls=3, noisy=0.02, extra_rounds=3, reference_every=4)
+    protocol = Protocol(batch_ops=32, rounds=4, calls=3, noisy=0.02, extra_rounds=3, reference_every=4)
     assert {len(one.warm_ms) for one in measured(Simulated(), protocol)} == {4}
     rounds = [len(one.warm_ms) for one in measured(Simulated(noise=0.1), protocol)]
     assert max(rounds) == 7

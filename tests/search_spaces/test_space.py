@@ -4,6 +4,7 @@ import itertools
 import math
 import random
 import re
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -226,3 +227,13 @@ def test_no_random_network_lies_beyond_the_extremes(name: str) -> None:
 def test_cardinality_is_the_product_of_the_sizes() -> None:
     v3 = load_space("mobilenet_v3")
     assert v3.cardinality == math.prod(v3.sizes)
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_covering_networks_hold_every_op_so_often(times: int) -> None:
+    narrow = load_space("mobilenet_v3")
+    networks = [lower(narrow.decode(tokens)) for tokens in narrow.paths().covering(times, random.Random(0))]
+    held = Counter(op for ops in networks for op in set(ops))
+    assert set(held) == set(narrow.ops())
+    assert min(held.values()) >= times
+    assert len(networks) < times * len(narrow.ops()) / 5  # each holds many that are still wanted
