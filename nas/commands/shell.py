@@ -26,7 +26,8 @@ def main(command: Callable[..., None], name: str) -> None:
     try:
         code = typer.main.get_command(app).main(prog_name=name, standalone_mode=False)
     except (InputError, _UsageError) as error:
-        text = error.format_message() if isinstance(error, _UsageError) else str(error)
+        # newer versions of Typer put pydantic's words before their own
+        text = error.format_message().replace("Value error, ", "") if isinstance(error, _UsageError) else str(error)
         code = _fail(name, " ".join(text.split()), 2, debug)
     except (typer.Abort, KeyboardInterrupt):
         code = _fail(name, "interrupted", 130, debug)
