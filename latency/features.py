@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from search_spaces import Conv, Op
+from search_spaces.op import VECTOR_ROLES
 
 # Chosen by leave-one-out. A matrix kernel takes pixels in tiles, and pays for a part-filled one in full; before that it
 # packs its input, which costs about as much as some more output channels would.
@@ -34,8 +35,8 @@ def features(op: Op) -> Features:
     """Count the work of one Op."""
     convs = op.convolutions()
     return Features(
-        sum(_matrix_macs(conv) for conv in convs if conv.role in ("full", "expand", "project")),
-        sum(conv.macs for conv in convs if conv.role == "depthwise"),
+        sum(_matrix_macs(conv) for conv in convs if not conv.depthwise and conv.role not in VECTOR_ROLES),
+        sum(conv.macs for conv in convs if conv.depthwise),
         sum(_moved_by(conv, op) for conv in convs) + _moved_between(op),
     )
 
@@ -48,7 +49,9 @@ def calibrated_ms(op: Op, costs_ns: Mapping[str, float]) -> float:
 
 def _matrix_macs(conv: Conv) -> int:
     tiles = -(-conv.out_height * conv.out_width // TILE_PIXELS)
-    return conv.kernel**2 * conv.in_channels * (conv.out_channels + PACKING_CHANNELS) * tiles * TILE_PIXELS
+    return (
+        conv.kernel**2 * conv.in_channels // conv.groups * (conv.out_channels + PACKING_CHANNELS) * tiles * TILE_PIXELS
+    )
 
 
 def _moved_by(conv: Conv, op: Op) -> int:
@@ -57,9 +60,9 @@ def _moved_by(conv: Conv, op: Op) -> int:
     in_height = min(op.height, conv.out_height * conv.stride)
     in_width = min(op.width, conv.out_width * conv.stride)
     moved = in_height * in_width * conv.in_channels + written
-    if conv.role == "full" and conv.kernel > 1:
+    if conv.kernel > 1 and not conv.depthwise:
         moved += pixels * conv.kernel**2 * conv.in_channels
-    if conv.role in ("squeeze", "excite", "linear"):
+    if conv.role in VECTOR_ROLES:
         moved += conv.weights
     if conv.activation == "hswish":
         moved += written

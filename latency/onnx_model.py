@@ -117,7 +117,8 @@ class _Graph:
                 case "excite":
                     y = self.add("Mul", f"{layer.name}.excited", y, self.convolve(squeezed, conv, layer))
                 case _:
-                    y = self.convolve(y, conv, layer)
+                    made = self.convolve(y, conv, layer)
+                    y = self.add("Concat", f"{layer.name}.appended", y, made, axis=1) if conv.appends else made
         if op.skip == "none":
             return y
         name = layers[-1][1].name

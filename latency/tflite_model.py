@@ -56,7 +56,8 @@ class _Graph:
                 case "excite":
                     y = self.arithmetic("MUL", f"{layer.name}.excited", y, self.convolve(squeezed, conv, layer))
                 case _:
-                    y = self.convolve(y, conv, layer)
+                    made = self.convolve(y, conv, layer)
+                    y = self.appended(f"{layer.name}.appended", y, made) if conv.appends else made
         if op.skip == "none":
             return y
         name = f"{layers[-1][1].name}.skip"
@@ -65,7 +66,7 @@ class _Graph:
     def convolve(self, x: int, conv: Conv, layer: Layer) -> int:
         x, window = self.window(x, conv.kernel, conv.stride, layer.name)
         shape = (1, conv.out_height, conv.out_width, conv.out_channels)
-        if conv.role == "depthwise":
+        if conv.depthwise:
             inputs = [x, *self.weights(layer, (1, 2, 3, 0))]
             return self.activated("DEPTHWISE_CONV_2D", inputs, shape, conv, layer, depthMultiplier=1, **window)
         return self.activated("CONV_2D", [x, *self.weights(layer, (0, 2, 3, 1))], shape, conv, layer, **window)
@@ -98,6 +99,12 @@ class _Graph:
     def arithmetic(self, kind: str, name: str, x: int, y: int, fused: str = "NONE") -> int:
         """Add an ADD or a MUL, whose ``y`` may be smaller than ``x``."""
         return self.file.add(kind, name, [x, y], self.file.shape(x), fusedActivationFunction=fused)
+
+    def appended(self, name: str, x: int, y: int) -> int:
+        """Put the channels of ``y`` behind those of ``x``."""
+        *pixels, channels = self.file.shape(x)
+        shape = [*pixels, channels + self.file.shape(y)[-1]]
+        return self.file.add("CONCATENATION", name, [x, y], shape, axis=3)
 
     def global_pool(self, x: int, name: str) -> int:
         axes = self.file.constant(f"{name}.axes", np.array([1, 2]))

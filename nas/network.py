@@ -6,6 +6,7 @@ The names in a ``state_dict`` are a file format, for checkpoints and for what cu
     stem.{conv,norm}.*                                    first convolution
     blocks.<i>.{full,expand,depthwise,project}.{conv,norm}.*   the convolutions of block i that exist
     blocks.<i>.{squeeze,excite}.*                         its squeeze-and-excite
+    blocks.<i>.<role>.*                                   the layers of a kind of one's own, by their roles
     head.{conv,norm}.*   hidden.*   classifier.*          after the blocks; hidden only in MobileNetV3
 """
 
@@ -18,7 +19,6 @@ from torch.nn import functional as F
 
 from nas.convolution import Convolution
 from search_spaces import Arch, Conv, Op, lower
-from search_spaces.op import Role
 
 BATCH_NORM_EPSILON = 1e-3  # Tan et al. 2019, published code
 BATCH_NORM_MOMENTUM = 0.01  # Howard et al. 2019, section 6.1.1: a decay of 0.99
@@ -92,6 +92,7 @@ class OpModule(nn.Module):
         super().__init__()
         self.op = op
         self.roles = _roles(op)
+        self.appending = {conv.role for conv in op.convolutions() if conv.appends}
         for conv in op.convolutions():
             self.add_module(conv.role, ConvNorm(conv) if conv.batch_norm else _convolution(conv))
         gate = [conv.activation for conv in op.convolutions() if conv.role == "excite"]
@@ -103,10 +104,11 @@ class OpModule(nn.Module):
             if role == "squeeze":  # Hu et al. 2018: one factor a channel, from the channels' means
                 y = y * self._gates(y)
             elif role != "excite":
-                y = layer(y)
+                made = layer(y)
+                y = torch.cat([y, made], dim=1) if role in self.appending else made
         return y if self.op.skip == "none" else y + self._skipped(x)
 
-    def layers(self) -> list[tuple[Role, nn.Module]]:
+    def layers(self) -> list[tuple[str, nn.Module]]:
         """List the convolutions, with and without batch norm, in the order in which they run."""
         return [(role, self.get_submodule(role)) for role in self.roles]
 
@@ -144,7 +146,7 @@ class Network(nn.Module):
             features = self.hidden_activation(self.hidden(features))
         return cast(Tensor, self.classifier(self.dropout(features)))
 
-    def layer_names(self) -> list[dict[Role, str]]:
+    def layer_names(self) -> list[dict[str, str]]:
         """Name the submodule of each convolution of each of ``ops``."""
         tail = ["head", "", "hidden", "classifier"] if self.hidden is not None else ["head", "", "classifier"]
         blocks = [
@@ -166,5 +168,5 @@ def _convolution(conv: Conv) -> Convolution:
     )
 
 
-def _roles(op: Op) -> list[Role]:
+def _roles(op: Op) -> list[str]:
     return [conv.role for conv in op.convolutions()]

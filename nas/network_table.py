@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from search_spaces import Arch, Block, Op, count_op, lower
+from search_spaces.kinds import choice_name
 
 COLUMNS = ("Stage", "Op", "Kernel", "Stride", "Expansion", "Out", "SE", "Activation", "Skip", "Output")
 NOTHING = "–"
@@ -47,8 +48,8 @@ def network_rows(arch: Arch, op_ms: Callable[[Op], float] | None) -> list[Networ
 
 
 def _cells(stage: str, name: str, op: Op) -> tuple[str, ...]:
-    spatial = op.kind in ("conv", "mbconv")
-    wider = op.kind == "mbconv" and op.expanded != op.in_channels
+    spatial = op.kind not in ("pool", "linear")
+    wider = op.expanded not in (0, op.in_channels)
     return (
         stage,
         name,
@@ -65,11 +66,7 @@ def _cells(stage: str, name: str, op: Op) -> tuple[str, ...]:
 
 def _op_name(block: Block, in_channels: int) -> str:
     """Name a block as space files do: conv, dconv (no expansion) or mbconvE."""
-    if block.kind == "conv":
-        return "conv"
-    if block.expanded == in_channels:
-        return "dconv"
-    return f"mbconv{round(block.expanded / in_channels, 1):g}"
+    return choice_name(block.kind, in_channels, block.expanded)
 
 
 def _block_text(block: Block) -> str:

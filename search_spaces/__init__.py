@@ -5,6 +5,7 @@ from search_spaces.arch_files import arch_from_dict, arch_to_dict, load_arch, sa
 from search_spaces.checked import FileError, check, read_yaml
 from search_spaces.count import Count, count, count_op
 from search_spaces.errors import InputError
+from search_spaces.kinds import BlockKind, KindError, known_kinds, register_kind
 from search_spaces.op import Conv, Op, lower
 from search_spaces.proxy import proxy_arch
 from search_spaces.reference import reference, references
@@ -15,12 +16,14 @@ __all__ = [
     "Arch",
     "ArchError",
     "Block",
+    "BlockKind",
     "Conv",
     "Count",
     "Decision",
     "FileError",
     "Head",
     "InputError",
+    "KindError",
     "Op",
     "SearchSpace",
     "SqueezeExcite",
@@ -30,6 +33,7 @@ __all__ = [
     "check",
     "count",
     "count_op",
+    "known_kinds",
     "load_arch",
     "load_space",
     "lower",
@@ -37,6 +41,7 @@ __all__ = [
     "read_yaml",
     "reference",
     "references",
+    "register_kind",
     "save_arch",
     "shipped_spaces",
     "space_from_dict",

@@ -9,10 +9,10 @@ from typing import Literal, get_args
 from pydantic import ConfigDict
 
 from search_spaces.errors import InputError
+from search_spaces.kinds import block_kind
 
 Activation = Literal["relu", "relu6", "hswish"]
 Gate = Literal["sigmoid", "hard_sigmoid"]
-Kind = Literal["conv", "mbconv"]
 Skip = Literal["none", "identity", "pool"]
 
 INPUT_CHANNELS = 3
@@ -75,7 +75,7 @@ class Stem:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One searchable layer: a full convolution or an inverted residual.
+    """One searchable layer: a full convolution, an inverted residual, or a kind of one's own (`search_spaces.kinds`).
 
     ``conv``: kernel x kernel convolution, batch norm, activation, squeeze-and-excite. ``expanded`` is 0.
     ``mbconv``: 1x1 expansion to ``expanded`` channels (left out where ``expanded`` equals the input's channels),
@@ -87,7 +87,7 @@ class Block:
 
     __pydantic_config__ = STRICT
 
-    kind: Kind
+    kind: str
     out_channels: int
     kernel: int
     stride: int
@@ -97,15 +97,15 @@ class Block:
     skip: Skip = "none"
 
     def __post_init__(self) -> None:
-        _check_choice("block", "kind", self.kind, get_args(Kind))
+        kind = block_kind(self.kind)
         _check_positive("block", out_channels=self.out_channels, kernel=self.kernel, stride=self.stride)
         _check_kernel("block", self.kernel)
         _check_choice("block", "activation", self.activation, get_args(Activation))
         _check_choice("block", "skip", self.skip, get_args(Skip))
-        if self.kind == "mbconv":
+        if kind.expands:
             _check_positive("block", expanded=self.expanded)
         elif self.expanded != 0:
-            raise ArchError(f"block: a conv block has no expansion, so expanded must be 0, got {self.expanded}")
+            raise ArchError(f"block: a {kind.name} block has no expansion, so expanded must be 0, got {self.expanded}")
 
 
 @dataclass(frozen=True, slots=True)

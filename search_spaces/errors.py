@@ -2,6 +2,7 @@
 
     InputError (ValueError)        one line: what was wrong, what is allowed, what to do
     ├── ArchError                  numbers that do not describe a network        search_spaces.arch
+    ├── KindError                  a kind of block that there is not              search_spaces.kinds
     ├── FileError                  a file that cannot be used                    search_spaces.checked
     ├── MissingOpsError            a latency table without some Ops              latency.table
     └── SourceError                a device that cannot be measured              latency.source

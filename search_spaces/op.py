@@ -5,19 +5,23 @@ Latency, MACs, parameters and torch modules all come from here, so that no two o
 
 import re
 from dataclasses import dataclass
-from typing import Literal
 
 from search_spaces.arch import INPUT_CHANNELS, Activation, Arch, Block, Gate, Skip, SqueezeExcite
+from search_spaces.kinds import BlockKind, block_kind, is_op_kind, register_kind
 
-OpKind = Literal["conv", "mbconv", "pool", "linear"]
-Role = Literal["full", "expand", "depthwise", "squeeze", "excite", "project", "linear"]
+VECTOR_ROLES = ("squeeze", "excite", "linear")  # their maps are one pixel
 
 
 @dataclass(frozen=True, slots=True)
 class Conv:
-    """One convolution inside an Op; a fully connected layer is a 1x1 convolution on a 1x1 map."""
+    """One convolution inside an Op; a fully connected layer is a 1x1 convolution on a 1x1 map.
 
-    role: Role
+    ``role`` names it. ``squeeze`` reads the map's mean, and ``excite`` makes factors from that for the map's channels;
+    all others take the map that the one before made, and give the next. With ``appends`` a convolution's result is put
+    behind its input's channels, rather than in their place.
+    """
+
+    role: str
     in_channels: int
     out_channels: int
     kernel: int = 1
@@ -27,6 +31,12 @@ class Conv:
     out_width: int = 1
     batch_norm: bool = True
     activation: Activation | Gate | None = None
+    appends: bool = False
+
+    @property
+    def depthwise(self) -> bool:
+        """Whether each channel is convolved by itself; of a single channel its role says whether that is meant."""
+        return self.role == "depthwise" or 1 < self.groups == self.in_channels == self.out_channels
 
     @property
     def bias(self) -> bool:
@@ -46,11 +56,11 @@ class Conv:
 class Op:
     """The signature of one measured unit: everything its time depends on.
 
-    ``conv`` and ``mbconv`` are as in `Block` (the stem and the head's convolution are ``conv``), ``pool`` is the global
-    average pool, ``linear`` a fully connected layer. ``height`` and ``width`` are the input's, in pixels.
+    ``kind`` is that of a `Block` (the stem and the head's convolution are ``conv``), or ``pool``, the global average
+    pool, or ``linear``, a fully connected layer. ``height`` and ``width`` are the input's, in pixels.
     """
 
-    kind: OpKind
+    kind: str
     height: int
     width: int
     in_channels: int
@@ -88,11 +98,14 @@ class Op:
                 f"{key!r} is not an Op; an example: mbconv-56x56x24-24-k3-s1-e72-se24hard_sigmoid-relu-identity"
             )
         part = match.groupdict()
+        if not is_op_kind(part["kind"]):
+            block_kind(part["kind"])  # says which there are
         sizes = ("height", "width", "in_channels", "out_channels", "kernel", "stride", "expanded")
         gate = part["gate"]
         return cls(
-            kind=part["kind"],  # type: ignore[arg-type]  # the pattern admits nothing else
+            kind=part["kind"],
             **{name: int(part[name]) for name in sizes},
+            # the pattern admits nothing else
             se=SqueezeExcite(int(part["squeeze"]), gate) if gate else None,  # type: ignore[arg-type]
             activation=None if part["activation"] == "linear" else part["activation"],  # type: ignore[arg-type]
             skip=part["skip"],  # type: ignore[arg-type]
@@ -104,23 +117,10 @@ class Op:
             return []
         if self.kind == "linear":
             return [Conv("linear", self.in_channels, self.out_channels, batch_norm=False, activation=self.activation)]
-        small = (self.out_height, self.out_width)
-        if self.kind == "conv":
-            full = Conv(
-                "full", self.in_channels, self.out_channels, self.kernel, self.stride, 1, *small, True, self.activation
-            )
-            return [full, *self._squeeze_excite(self.out_channels)]
-        convs = []
-        if self.expanded != self.in_channels:
-            large = (self.height, self.width)
-            convs.append(Conv("expand", self.in_channels, self.expanded, 1, 1, 1, *large, True, self.activation))
-        wide = self.expanded
-        convs.append(Conv("depthwise", wide, wide, self.kernel, self.stride, wide, *small, True, self.activation))
-        convs += self._squeeze_excite(wide)
-        convs.append(Conv("project", wide, self.out_channels, 1, 1, 1, *small))
-        return convs
+        return block_kind(self.kind).convolutions(self)
 
-    def _squeeze_excite(self, channels: int) -> list[Conv]:
+    def squeeze_excite(self, channels: int) -> list[Conv]:
+        """List the two convolutions of the Op's squeeze-and-excite, if it has one, on a map of so many channels."""
         if self.se is None:
             return []
         squeeze, gate = self.se.channels, self.se.gate
@@ -131,7 +131,7 @@ class Op:
 
 
 _KEY = re.compile(
-    r"(?P<kind>conv|mbconv|pool|linear)-(?P<height>\d+)x(?P<width>\d+)x(?P<in_channels>\d+)-(?P<out_channels>\d+)"
+    r"(?P<kind>[a-z][a-z_]*)-(?P<height>\d+)x(?P<width>\d+)x(?P<in_channels>\d+)-(?P<out_channels>\d+)"
     r"-k(?P<kernel>\d+)-s(?P<stride>\d+)-e(?P<expanded>\d+)-se(?P<squeeze>\d+)(?P<gate>sigmoid|hard_sigmoid)?"
     r"-(?P<activation>relu|relu6|hswish|linear)-(?P<skip>none|identity|pool)"
 )
@@ -182,3 +182,32 @@ def head_ops(arch: Arch, height: int, width: int, in_channels: int) -> list[Op]:
         features = head.hidden_channels
     ops.append(Op("linear", 1, 1, features, arch.classes))
     return ops
+
+
+def _full_convolution(op: Op) -> list[Conv]:
+    full = Conv(
+        "full",
+        op.in_channels,
+        op.out_channels,
+        op.kernel,
+        op.stride,
+        1,
+        op.out_height,
+        op.out_width,
+        activation=op.activation,
+    )
+    return [full, *op.squeeze_excite(op.out_channels)]
+
+
+def _inverted_residual(op: Op) -> list[Conv]:
+    convs, wide, small = [], op.expanded, (op.out_height, op.out_width)
+    if wide != op.in_channels:
+        convs.append(Conv("expand", op.in_channels, wide, 1, 1, 1, op.height, op.width, activation=op.activation))
+    convs.append(Conv("depthwise", wide, wide, op.kernel, op.stride, wide, *small, activation=op.activation))
+    convs += op.squeeze_excite(wide)
+    convs.append(Conv("project", wide, op.out_channels, 1, 1, 1, *small))
+    return convs
+
+
+register_kind(BlockKind("conv", _full_convolution, expands=False))
+register_kind(BlockKind("mbconv", _inverted_residual))

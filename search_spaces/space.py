@@ -8,6 +8,7 @@ from typing import Any
 
 from search_spaces.arch import Activation, Arch, Block, Gate, Head, Skip, SqueezeExcite, Stem
 from search_spaces.errors import InputError
+from search_spaces.kinds import parse_choice
 from search_spaces.op import Op
 from search_spaces.options import choices_of, take
 from search_spaces.paths import Paths
@@ -41,7 +42,8 @@ class Rules:
 class Stage:
     """A run of like blocks: every field is a list of choices, of which one holds for all blocks of the stage.
 
-    ``op``: ``conv``, ``dconv`` (depthwise-separable: no expansion) or ``mbconvE`` with E the expansion ratio.
+    ``op``: ``conv``, ``dconv`` (depthwise-separable: no expansion), ``mbconvE`` with E the expansion ratio, or a kind
+    of one's own (`search_spaces.kinds`).
     Blocks: ``max(1, depth + depth_delta)``, or none where ``depth`` is 0. Channels: ``channels * width``.
     The first block has the stride.
     """
@@ -73,11 +75,10 @@ class Stage:
 
 
 def _block(picks: Picks, in_channels: int, out_channels: int, stride: int, rules: Rules) -> Block:
-    op: str = picks["op"]
-    expanded = 0
-    if op != "conv":
-        ratio = 1.0 if op == "dconv" else float(op.removeprefix("mbconv"))
-        expanded = in_channels if ratio == 1 else round_channels(in_channels * ratio, rules.channel_multiple)
+    kind, ratio = parse_choice(picks["op"])
+    expanded = (
+        in_channels if ratio == 1 else round_channels(in_channels * ratio, rules.channel_multiple) if ratio else 0
+    )
     se = None
     if picks["se"]:
         base = in_channels if rules.se_base == "input" else expanded or out_channels
@@ -86,7 +87,7 @@ def _block(picks: Picks, in_channels: int, out_channels: int, stride: int, rules
     if in_channels != out_channels or (skip == "identity" and stride != 1):
         skip = "none"
     return Block(
-        kind="conv" if op == "conv" else "mbconv",
+        kind=kind.name,
         out_channels=out_channels,
         kernel=picks["kernel"],
         stride=stride,

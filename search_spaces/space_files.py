@@ -1,6 +1,5 @@
 """Search spaces in YAML files: the schema, its checks, and the spaces that ship with the package."""
 
-import re
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -19,10 +18,10 @@ from pydantic import (
 
 from search_spaces.arch import Activation, Gate, Skip, Stem
 from search_spaces.checked import FileError, check, parse_yaml, read_text
+from search_spaces.kinds import parse_choice
 from search_spaces.space import HeadChoices, Rules, SearchSpace, Stage
 
 Item = TypeVar("Item")
-_OP = re.compile(r"conv|dconv|mbconv(\d+(\.\d+)?)")
 
 
 def _listed(value: Any) -> Any:
@@ -46,9 +45,7 @@ def _odd(kernel: int) -> int:
 
 
 def _op_ok(op: str) -> str:
-    match = _OP.fullmatch(op)
-    if match is None or (match[1] and float(match[1]) < 1):
-        raise ValueError(f"op must be conv, dconv or mbconvE with E of at least 1 (mbconv3, mbconv2.5), got {op!r}")
+    parse_choice(op)
     return op
 
 

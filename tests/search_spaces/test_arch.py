@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from search_spaces import Arch, ArchError, Block, Head, InputError, SqueezeExcite, Stem, reference
+from search_spaces import Arch, ArchError, Block, Head, InputError, KindError, SqueezeExcite, Stem, reference
 
 TINY = Arch("tiny", 32, 10, Stem(8), (Block("mbconv", 8, 3, 1, 8, skip="identity"),), Head(16))
 
@@ -23,7 +23,6 @@ TINY = Arch("tiny", 32, 10, Stem(8), (Block("mbconv", 8, 3, 1, 8, skip="identity
         (lambda: Block("conv", 8, 3, 0), "block: stride must be a whole number of at least 1, got 0"),
         (lambda: Block("conv", 8, 3, 1, 24), "a conv block has no expansion, so expanded must be 0, got 24"),
         (lambda: Block("mbconv", 8, 3, 1), "block: expanded must be a whole number of at least 1, got 0"),
-        (lambda: Block("dense", 8, 3, 1), "block: kind must be one of conv, mbconv, got 'dense'"),
         (lambda: Block("conv", 8, 3, 1, skip="add"), "block: skip must be one of none, identity, pool, got 'add'"),
         (lambda: Head(16, -1), "head: hidden_channels must be 0 (none) or more, got -1"),
         (lambda: Head(1.5), "head: conv_channels must be a whole number of at least 1, got 1.5"),
@@ -32,6 +31,11 @@ TINY = Arch("tiny", 32, 10, Stem(8), (Block("mbconv", 8, 3, 1, 8, skip="identity
 def test_parts_that_cannot_be_built_are_refused(make: Any, message: str) -> None:
     with pytest.raises(ArchError, match=re.escape(message)):
         make()
+
+
+def test_a_block_of_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(KindError, match="unknown block kind 'dense'; known are conv, mbconv"):
+        Block("dense", 8, 3, 1)
 
 
 @pytest.mark.parametrize(
