@@ -7,12 +7,12 @@ add up.
 
 import random
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date as Date
 
 from latency.accuracy import accuracy
-from latency.correction import Alone, fit, left_out
+from latency.correction import Alone, Correction, fit, left_out
 from latency.inside import Inside, predicted_without
 from latency.journal import Journal
 from latency.protocol import EMPTY, Measurement, Protocol, measure, usual_reference_ms
@@ -99,10 +99,10 @@ def take(
 def table_from(planned: Plan, measurements: Sequence[Measurement], facts: SourceFacts, made_on: Date) -> LatencyTable:
     """Make the table of what was planned and measured."""
     reference_ms = usual_reference_ms(measurements)
-    timings = {one.chain: one.timing(reference_ms) for one in measurements}
-    overhead_ms = timings[EMPTY].median_ms
+    (empty,) = (one for one in measurements if one.chain == EMPTY)
+    overhead_ms = empty.timing(reference_ms).median_ms
     made = _from_networks if planned.profile else _from_single_ops
-    rows = made(planned, measurements, timings, overhead_ms)
+    rows = made(planned, measurements, reference_ms)
     header = TableHeader(
         device=facts.device,
         provenance="measured",
@@ -130,22 +130,46 @@ class _Rows:
     weights: dict[str, float] | None = None
 
 
-def _from_networks(
-    planned: Plan, measurements: Sequence[Measurement], timings: dict[Chain, Timing], overhead_ms: float
-) -> _Rows:
-    inside = [
-        Inside(one.chain, timings[one.chain], overhead_ms, one.shares) for one in measurements if one.chain != EMPTY
-    ]
-    rows: dict[Op, list[tuple[float, Timing]]] = {}
+def timed_inside(ops: Sequence[Op], measurements: Sequence[Measurement], reference_ms: float) -> dict[Op, Timing]:
+    """Give Ops' times inside the profiled networks that hold them; one of the measurements is that of `EMPTY`."""
+    inside, _ = _inside(measurements, reference_ms)
+    rows: dict[Op, list[Timing]] = {}
     for network in inside:
         for op, timing in network.timings().items():
-            rows.setdefault(op, []).append((timing.median_ms, timing))
-    merged = {op: _middle([timing for _, timing in rows[op]]) for op in planned.ops}
+            rows.setdefault(op, []).append(timing)
+    return {op: _middle(rows[op]) for op in ops}
+
+
+def _inside(measurements: Sequence[Measurement], reference_ms: float) -> tuple[list[Inside], float]:
+    timings = {one.chain: one.timing(reference_ms) for one in measurements}
+    overhead_ms = timings[EMPTY].median_ms
+    profiled = [one for one in measurements if one.chain != EMPTY]
+    return [Inside(one.chain, timings[one.chain], overhead_ms, one.shares) for one in profiled], overhead_ms
+
+
+def corrected_alone(
+    ops: Sequence[Op], measurements: Sequence[Measurement], reference_ms: float, weights: Mapping[str, float]
+) -> dict[Op, Timing]:
+    """Give Ops' times inside a network from their times alone; one of the measurements is that of `EMPTY`."""
+    timings = {one.chain: one.timing(reference_ms) for one in measurements}
+    correction, overhead_ms = Correction(dict(weights)), timings[EMPTY].median_ms
+
+    def inside(op: Op) -> Timing:
+        alone = timings[(op,)]  # its spread stays in proportion
+        return alone.scaled(correction.op_ms(op, _alone(alone, overhead_ms)) / alone.median_ms)
+
+    return {op: inside(op) for op in ops}
+
+
+def _from_networks(planned: Plan, measurements: Sequence[Measurement], reference_ms: float) -> _Rows:
+    inside, overhead_ms = _inside(measurements, reference_ms)
     pairs = predicted_without(inside, overhead_ms)
     how = "each network left out of its Ops' times in turn"
     found = accuracy(how, [one.predicted_ms for one in pairs], [one.measured_ms for one in pairs]) if pairs else None
     notes = f"Each Op was timed inside {COVER_TIMES} or more of {len(inside)} networks."
-    return _Rows(merged, found, notes)
+    if len(inside) == 1:
+        notes = "Each Op was timed inside one network."
+    return _Rows(timed_inside(planned.ops, measurements, reference_ms), found, notes)
 
 
 def _middle(timings: Sequence[Timing]) -> Timing:
@@ -156,19 +180,17 @@ def _middle(timings: Sequence[Timing]) -> Timing:
     return nearest.scaled(median / nearest.median_ms)
 
 
-def _from_single_ops(
-    planned: Plan, measurements: Sequence[Measurement], timings: dict[Chain, Timing], overhead_ms: float
-) -> _Rows:
+def _from_single_ops(planned: Plan, measurements: Sequence[Measurement], reference_ms: float) -> _Rows:
+    timings = {one.chain: one.timing(reference_ms) for one in measurements}
+    overhead_ms = timings[EMPTY].median_ms
     alone = {op: _alone(timings[(op,)], overhead_ms) for op in planned.ops}
     whole = [timings[chain].median_ms - overhead_ms for chain in planned.networks]
     correction = fit(planned.networks, whole, alone)
     how = f"a fifth of the {len(whole)} networks that taught it left out in turn"
     found = accuracy(how, left_out(planned.networks, whole, alone), whole)
-    # an Op's spread stays in proportion to that of its time alone
-    factors = {op: correction.op_ms(op, alone[op]) / timings[(op,)].median_ms for op in planned.ops}
     notes = "Each Op was timed alone, then corrected by networks timed whole."
-    corrected = {op: timings[(op,)].scaled(factor) for op, factor in factors.items()}
-    return _Rows(corrected, found, notes, correction.weights)
+    rows = corrected_alone(planned.ops, measurements, reference_ms, correction.weights)
+    return _Rows(rows, found, notes, correction.weights)
 
 
 def _alone(timing: Timing, overhead_ms: float) -> Alone:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, PositiveInt
 
+from latency.device import shipped_devices
 from latency.timing import Timing
 from search_spaces import Arch, InputError, Op, lower
 
@@ -84,6 +85,18 @@ class TableHeader(_Strict):
     accuracy: Accuracy | None = None
     notes: str = ""
 
+    @property
+    def checked(self) -> bool:
+        """Whether it was held against whole networks measured for that, or published ones it was not fitted to."""
+        return self.accuracy is not None and (self.provenance == "calibrated" or self.accuracy.noise_floor is not None)
+
+    def build_command(self, option: str) -> str:
+        """Say how to make such a table with more in it."""
+        shipped = self.device in shipped_devices()
+        way = " --via tflite" if self.runtime == "LiteRT" and shipped else ""
+        command = f"nas-build-lut --device {self.device}{way} {option} --out TABLE"
+        return f"with: {command}" if shipped else f"as this one was made, and add {option}"
+
     def sentence(self) -> str:
         """Say in one sentence what the table is and how far to trust it."""
         trust = self.accuracy.sentence() if self.accuracy else "never checked on whole networks"
@@ -157,6 +170,6 @@ class LatencyTable:
         first = ", ".join(op.key for op in missing[:3]) + (", ..." if len(missing) > 3 else "")
         return MissingOpsError(
             f"the table for {self.header.device} lacks {len(missing)} of the {len(asked)} Ops of {what}: {first}; "
-            f"make a table that has them with: nas-build-lut --device {self.header.device} {option} --out TABLE",
+            f"make a table that has them {self.header.build_command(option)}",
             tuple(missing),
         )

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from latency.device import shipped_devices
 from latency.table import FORMAT, LatencyTable, TableHeader
 from latency.timing import Timing
 from search_spaces import FileError, InputError, Op, check
@@ -35,6 +36,11 @@ def load_table(name_or_path: str | Path) -> LatencyTable:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
+        if name in shipped_devices():
+            raise FileError(
+                f"there is no table for {name} yet; make one with: nas-build-lut --device {name} --space SPACE "
+                f"--out {name}{SUFFIX}, and give that file"
+            ) from error
         known = ", ".join(shipped_tables())
         raise FileError(
             f"unknown device or table {name!r}; give one of {known}, or a table file made by nas-build-lut"

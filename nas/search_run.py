@@ -163,6 +163,10 @@ def _with_space(config: SearchConfig, table: LatencyTable) -> tuple[SearchConfig
     else:
         name, found = config.space, latency_range(config.space, table)
     said += [f"latency table {table.header.sentence()}", f"latency of {name} on {config.device}: {found}"]
+    if not table.header.checked:
+        said.append(
+            "warning: this table was never checked on networks that it had not seen; nas-build-lut --check 50 does that"
+        )
     if not found.holds(config.target_ms):
         said.append(f"warning: the target of {config.target_ms:g} ms lies outside that range")
     return config.model_copy(update={"space": name}), said

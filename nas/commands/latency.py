@@ -1,8 +1,12 @@
 """nas-latency: what a table says of a network, and what this host measures."""
 
+from contextlib import closing, nullcontext
+from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
 from nas.commands import shell
 from nas.commands.network import load_network
@@ -12,10 +16,12 @@ from search_spaces import Arch, lower
 if TYPE_CHECKING:
     from latency import LatencyTable, TableHeader, Timing
 
+HOST = "host"  # the device that needs no table
+
 
 def command(
     arch: Annotated[str, typer.Argument(help="A reference network's name, or an architecture in YAML or JSON.")],
-    device: Annotated[str, typer.Option(help="A shipped table, or a table file made by nas-build-lut.")] = "pixel1",
+    device: Annotated[str, typer.Option(help="A shipped table, a file made by nas-build-lut, or host.")] = "pixel1",
     width: Annotated[float | None, typer.Option(help="Width multiplier of a reference network.")] = None,
     resolution: Annotated[int | None, typer.Option(help="Input resolution, in pixels.")] = None,
     classes: Annotated[int | None, typer.Option(help="Number of classes.")] = None,
@@ -25,21 +31,28 @@ def command(
 ) -> None:
     """Say how long a network takes on a device, part by part.
 
-    A calibrated table prices Ops that it lacks by its own costs, and says so; a measured one refuses.
+    Ops that a table lacks are priced by its costs, or measured if it is of this host; other measured tables refuse.
+    Without a table of this host, --device host measures the whole network.
 
     Example: nas-latency mobilenet_v3_large --resolution 192 --measure
     """
-    from latency import extend_table, load_table
+    from latency import load_table
 
     network = load_network(arch, width, resolution, classes)
-    table = load_table(device)
+    with Console(stderr=True).status("timing on this host") if _measures(device) else nullcontext():
+        table = _measured_now(network) if _measures(device) else load_table(device)
     added = table.missing(lower(network))
-    extended = extend_table(table, added)
+    extended = _complete(table, network) if added else table
     latency_ms = extended.estimate_ms(network)
     _print_parts(network, extended, latency_ms)
     print(f"{network.name} at {network.resolution} px: {latency_ms:.2f} ms on {table.header.device}")
     if added:
-        print(f"{len(added)} of its Ops are not in the table: they were priced by the table's costs per class of work")
+        how = "priced by the table's costs per class of work"
+        if table.header.provenance == "measured":
+            how = "measured on this host now"
+        print(f"{len(added)} of its Ops are not in the table: they were {how}")
+        for op in added:
+            print(f"  {op.key}")
     _print_header(table.header)
     timing = _measure(network) if measure else None
     if timing:
@@ -59,9 +72,26 @@ def command(
         shell.print_json(values | ({"host_ms": timing.median_ms} if timing else {}))
 
 
-def _measure(arch: Arch) -> "Timing":
-    from rich.console import Console
+def _measures(device: str) -> bool:
+    return device == HOST and not Path(device).exists()
 
+
+def _measured_now(network: Arch) -> "LatencyTable":
+    from latency.complete import network_table
+    from latency.onnxruntime_source import onnxruntime_source
+
+    with closing(onnxruntime_source()) as source:
+        return network_table(network, source, date.today())
+
+
+def _complete(table: "LatencyTable", network: Arch) -> "LatencyTable":
+    from latency.complete import complete_table
+
+    with Console(stderr=True).status("measuring what the table lacks"):
+        return complete_table(table, [network])
+
+
+def _measure(arch: Arch) -> "Timing":
     from latency import time_network
 
     with Console(stderr=True).status("timing on this host"):
@@ -69,7 +99,6 @@ def _measure(arch: Arch) -> "Timing":
 
 
 def _print_parts(arch: Arch, table: "LatencyTable", latency_ms: float) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     shown = Table(box=None, pad_edge=False)

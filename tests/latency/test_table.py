@@ -77,7 +77,7 @@ def test_missing_ops_are_told_by_number_first_three_and_the_command_that_fills_t
         "the table for toy lacks 4 of the 5 Ops of space 'my_space.yaml': "
         "mbconv-4x4x8-8-k3-s1-e16-se0-relu-none, conv-4x4x8-32-k1-s1-e0-se0-relu-none, "
         "pool-4x4x32-32-k1-s1-e0-se0-linear-none, ...; "
-        "make a table that has them with: nas-build-lut --device toy --space my_space.yaml --out TABLE"
+        "make a table that has them as this one was made, and add --space my_space.yaml"
     )
 
 

@@ -108,3 +108,10 @@ def test_a_size_that_no_network_has_is_refused(width: float, resolution: int, to
 def test_measure_times_the_network_on_this_host() -> None:
     values = answer("mobilenet_v3_small", "--width", "0.35", "--resolution", "96", "--measure")
     assert values["host_ms"] > 0
+
+
+def test_without_a_table_this_host_is_measured() -> None:
+    values = answer("mobilenet_v3_small", "--resolution", "96", "--device", "host")
+    assert (values["device"], values["provenance"], values["not_in_table"]) == ("host", "measured", [])
+    assert sum(part["ms"] for part in values["parts"]) == pytest.approx(values["latency_ms"] - values["overhead_ms"])
+    assert all(part["ms"] > 0 for part in values["parts"])

@@ -1,0 +1,80 @@
+"""What a table lacks, from where the table came: priced by its costs, or measured on this host."""
+
+import random
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from datetime import date as Date
+
+from latency.extend import extend_table
+from latency.measured_table import Plan, corrected_alone, table_from, timed_inside
+from latency.protocol import EMPTY, Measurement, Protocol, measure
+from latency.source import Chain, LatencySource, ProfilingSource, SourceFacts
+from latency.table import LatencyTable, TableHeader
+from latency.timing import Timing
+from search_spaces import Arch, InputError, Op, lower
+
+
+def host_source(runtime: str, threads: int) -> LatencySource:
+    """Open the source of a runtime on this host."""
+    if runtime == "LiteRT":
+        from latency.litert_source import litert_source
+
+        return litert_source(threads)
+    from latency.onnxruntime_source import onnxruntime_source
+
+    return onnxruntime_source(threads)
+
+
+def complete_table(
+    table: LatencyTable,
+    networks: Sequence[Arch],
+    source: Callable[[str, int], LatencySource] = host_source,
+) -> LatencyTable:
+    """Give a table the Ops of these networks that it lacks, if it can be asked; else it comes back as it is.
+
+    A calibrated table prices them. One of this host has them measured, at the speed that the machine had when the table
+    was made; ``InputError`` if it was made on another machine or runtime. Other devices are not here to be asked.
+    """
+    missing = table.missing(op for arch in networks for op in lower(arch))
+    if not missing or table.header.provenance == "calibrated":
+        return extend_table(table, missing)
+    if table.header.device != "host":
+        return table
+    with closing(source(table.header.runtime, table.header.threads)) as opened:
+        _check_same(table.header, opened.facts)
+        timings = {**table.timings, **_measured(table.header, networks, missing, opened)}
+    return LatencyTable(table.header.model_copy(update={"entries": len(timings)}), timings)
+
+
+def network_table(arch: Arch, source: ProfilingSource, made_on: Date) -> LatencyTable:
+    """Make a table of one network, timed now."""
+    chain = tuple(lower(arch))
+    planned = Plan(tuple(dict.fromkeys(chain)), (chain,), profile=True)
+    return table_from(planned, _times(source, planned.chains(), True), source.facts, made_on)
+
+
+def _measured(
+    header: TableHeader, networks: Sequence[Arch], missing: Sequence[Op], source: LatencySource
+) -> dict[Op, Timing]:
+    assert header.reference_ms is not None  # every measured table has it
+    chains: list[Chain] = [EMPTY]
+    if isinstance(source, ProfilingSource) and not header.weights:
+        wanted = set(missing)
+        chains += dict.fromkeys(tuple(lower(arch)) for arch in networks if wanted.intersection(lower(arch)))
+        return timed_inside(missing, _times(source, chains, True), header.reference_ms)
+    chains += [(op,) for op in missing]
+    return corrected_alone(missing, _times(source, chains, False), header.reference_ms, header.weights or {})
+
+
+def _times(source: LatencySource, chains: Sequence[Chain], profile: bool) -> list[Measurement]:
+    return [one for batch in measure(source, chains, Protocol(), random.Random(0), profile) for one in batch]
+
+
+def _check_same(header: TableHeader, facts: SourceFacts) -> None:
+    names = ("runtime_version", "dtype", "clock_policy")
+    differing = [name for name in names if getattr(header, name) != getattr(facts, name)]
+    if differing:
+        told = "; ".join(f"{name} {getattr(header, name)!r}, here {getattr(facts, name)!r}" for name in differing)
+        raise InputError(
+            f"the table lacks Ops, and it was not made on this machine as it is ({told}); build it again here"
+        )
