@@ -7,7 +7,8 @@ bytes follow the request that loads it.
     {"load": BYTES, "format": "onnx", "threads": 1}   -> {"index": 0}       format: onnx or tflite
                                                          with "profile": true, its nodes are timed too (onnx only)
     {"sample": INDEX, "calls": 5}                     -> {"cold_ms": 1.31, "warm_ms": 1.25}
-    {"nodes": INDEX}                                  -> {"nodes": [["conv1", 0.25], ...]}   names, milliseconds
+    {"reload": true}                                  -> {"reloaded": 3}    loads all again, in another order
+    {"nodes": INDEX}                                  -> {"nodes": [[["conv1", 0.25], ...], ...]}   each load's
     {"drop": true}                                    -> {"dropped": 3}     forgets all models
     {"facts": "onnx"}                                 -> {"version": "1.31.0", "cpu": "...", "cores": 4}
     anything that fails                               -> {"error": "..."}   and "missing": a package that is not there
@@ -15,6 +16,7 @@ bytes follow the request that loads it.
 
 import json
 import os
+import random
 import statistics
 import sys
 import tempfile
@@ -30,6 +32,7 @@ class Agent:
 
     def __init__(self) -> None:
         self.models: List[Callable[[], Any]] = []  # noqa: UP006
+        self.files: List[Tuple[bytes, str, int]] = []  # noqa: UP006
         self.profiled: Dict[int, Profiled] = {}  # noqa: UP006
 
     def load(self, model: bytes, form: str, threads: int, profile: bool) -> int:
@@ -37,9 +40,24 @@ class Agent:
         if threads == 1:
             stay_on_one_core()
         self.models.append(_LOADERS[form](model, threads))
+        self.files.append((model, form, threads))
         if profile:
             self.profiled[len(self.models) - 1] = Profiled(model, threads)
         return len(self.models) - 1
+
+    def reload(self) -> int:
+        """Load all models again, in another order: where one lies in memory makes it a little faster or slower."""
+        for profiled in self.profiled.values():
+            profiled.end()
+        order = list(range(len(self.files)))
+        random.shuffle(order)
+        self.models = [_not_loaded] * len(order)
+        for index in order:
+            model, form, threads = self.files[index]
+            self.models[index] = _LOADERS[form](model, threads)
+            if index in self.profiled:
+                self.profiled[index].begin(model, threads)
+        return len(order)
 
     def sample(self, index: int, calls: int) -> Dict[str, float]:  # noqa: UP006
         """Time a model's first call, and the median of ``calls`` more, in milliseconds."""
@@ -53,7 +71,9 @@ class Agent:
     def drop(self) -> int:
         """Forget all models; give how many there were."""
         count = len(self.models)
-        self.models, self.profiled = [], {}
+        for profiled in self.profiled.values():
+            profiled.end()
+        self.models, self.files, self.profiled = [], [], {}
         return count
 
 
@@ -61,23 +81,55 @@ class Profiled:
     """A second copy of a model, whose nodes ONNX Runtime times: that costs a little, so the first is the one timed."""
 
     def __init__(self, model: bytes, threads: int) -> None:
+        self.loads: List[List[Tuple[str, float]]] = []  # noqa: UP006
+        self.begin(model, threads)
+
+    def begin(self, model: bytes, threads: int) -> None:
+        """Load it."""
+        self.counted: List[bool] = []  # noqa: UP006
         self.folder = tempfile.TemporaryDirectory(prefix="nas-agent-")
-        self.session, self.call = _onnx_session(model, threads, str(Path(self.folder.name) / "profile"))
+        session, self.call = _onnx_session(model, threads, str(Path(self.folder.name) / "profile"))
+        self.session: Optional[Any] = session  # noqa: UP045
 
     def run(self, calls: int) -> None:
-        """Run it ``calls`` times."""
-        for _ in range(calls):
+        """Run it once, which only warms the caches, and ``calls`` times more."""
+        for number in range(calls + 1):
             self.call()
+            self.counted.append(number > 0)
 
-    def nodes(self) -> List[Tuple[str, float]]:  # noqa: UP006
-        """End the profile; give each node's name and median time, in milliseconds, in the order in which they run."""
+    def end(self) -> None:
+        """Let it go; keep its nodes' times."""
+        if self.session is None:
+            return
         events = json.loads(Path(self.session.end_profiling()).read_text(encoding="utf-8"))
+        self.session = None
+        self.call = _not_loaded
         self.folder.cleanup()
         times: Dict[str, List[float]] = {}  # noqa: UP006
         for event in events:
             if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
-                times.setdefault(event["name"][: -len("_kernel_time")], []).append(event["dur"] / 1e3)
-        return [(name, statistics.median(ms)) for name, ms in times.items()]
+                # whole microseconds, cut off
+                times.setdefault(event["name"][: -len("_kernel_time")], []).append((event["dur"] + 0.5) / 1e3)
+        counted = {name: [ms[run] for run, counts in enumerate(self.counted) if counts] for name, ms in times.items()}
+        self.loads.append([(name, _middle_mean(ms)) for name, ms in counted.items()])
+
+    def nodes(self) -> List[List[Tuple[str, float]]]:  # noqa: UP006
+        """Let it go; give, for each load, each node's name and time in milliseconds, in the order of running.
+
+        ONNX Runtime numbers the nodes that it puts in itself anew each time: loads must not be mixed by name.
+        """
+        self.end()
+        return self.loads
+
+
+def _middle_mean(values: List[float]) -> float:  # noqa: UP006
+    """Give the mean of the middle half."""
+    cut = len(values) // 4
+    return statistics.mean(sorted(values)[cut : len(values) - cut])
+
+
+def _not_loaded() -> Any:
+    raise RuntimeError("this model is not loaded")
 
 
 def _milliseconds(run: Callable[[], Any]) -> float:
@@ -102,11 +154,11 @@ def _onnx_session(model: bytes, threads: int, profile: Optional[str]) -> Tuple[A
     if profile is not None:
         options.enable_profiling, options.profile_file_prefix = True, profile
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    random = numpy.random.default_rng(0)
+    generator = numpy.random.default_rng(0)
     feed = {}
     for node in session.get_inputs():
         shape = [size if isinstance(size, int) else 1 for size in node.shape]
-        feed[node.name] = random.standard_normal(shape, numpy.float32)
+        feed[node.name] = generator.standard_normal(shape, numpy.float32)
     return session, lambda: session.run(None, feed)
 
 
@@ -116,9 +168,9 @@ def _load_tflite(model: bytes, threads: int) -> Callable[[], Any]:
 
     interpreter = Interpreter(model_content=model, num_threads=threads)
     interpreter.allocate_tensors()
-    random = numpy.random.default_rng(0)
+    generator = numpy.random.default_rng(0)
     for node in interpreter.get_input_details():
-        interpreter.set_tensor(node["index"], random.standard_normal(node["shape"], numpy.float32))
+        interpreter.set_tensor(node["index"], generator.standard_normal(node["shape"], numpy.float32))
     return lambda: interpreter.invoke()
 
 
@@ -172,6 +224,8 @@ def _answer(agent: Agent, request: Dict[str, Any], requests: BinaryIO) -> Dict[s
         return agent.sample(request["sample"], request["calls"])
     if "nodes" in request:
         return {"nodes": agent.profiled[request["nodes"]].nodes()}
+    if "reload" in request:
+        return {"reloaded": agent.reload()}
     if "drop" in request:
         return {"dropped": agent.drop()}
     if "facts" in request:

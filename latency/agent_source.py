@@ -161,9 +161,12 @@ class AgentSession:
     def sample(self, index: int, calls: int) -> Sample:
         return Sample(**self._agent.ask({"sample": index, "calls": calls}))
 
-    def nodes(self, index: int) -> list[tuple[str, float]]:
-        """Give the names and times of a profiled chain's nodes, in milliseconds, in order; once."""
-        return [(name, ms) for name, ms in self._agent.ask({"nodes": index})["nodes"]]
+    def reload(self) -> None:
+        self._agent.ask({"reload": True})
+
+    def nodes(self, index: int) -> list[list[tuple[str, float]]]:
+        """Give the names and times of a profiled chain's nodes, in milliseconds, in order, for each load; once."""
+        return [[(name, ms) for name, ms in load] for load in self._agent.ask({"nodes": index})["nodes"]]
 
 
 def agent_text() -> str:

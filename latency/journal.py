@@ -7,7 +7,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+)
 
 from latency.protocol import Measurement
 from latency.source import Chain, SourceFacts
@@ -25,6 +33,7 @@ class _Line(BaseModel):
     warm_ms: tuple[PositiveFloat, ...]
     reference_ms: tuple[PositiveFloat, ...]
     calls: PositiveInt
+    loads: tuple[NonNegativeInt, ...] = ()
     shares: tuple[NonNegativeFloat, ...] = ()
 
 
@@ -78,7 +87,7 @@ class Journal:
                     f"{self.path} line {number} is no measurement; delete the file to start over"
                 ) from error
             self.measured[found.part, chain] = Measurement(
-                chain, found.cold_ms, found.warm_ms, found.reference_ms, found.calls, found.shares
+                chain, found.cold_ms, found.warm_ms, found.reference_ms, found.calls, found.loads, found.shares
             )
 
     def _check_about(self, line: str) -> None:

@@ -68,6 +68,9 @@ class PhoneSession:
         """Push everything; `SourceError` if the phone has no room for it."""
         self._runner.steadily("pushing models", self._load)
 
+    def reload(self) -> None:
+        """Do nothing: each sample is a process of its own."""
+
     def sample(self, index: int, calls: int) -> Sample:
         """Run a chain's model once, then at least ``calls`` times more."""
         return self._runner.steadily(_name(self._chains[index]), lambda: self._time(index, calls))

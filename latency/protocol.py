@@ -1,14 +1,16 @@
 """The timing protocol, one for every source: short interleaved rounds, a reference, drift corrected, noisy ones again.
 
 A slow spell of the machine (frequency, heat, neighbours) hits whatever runs in it. So chains run a few calls at a time,
-in rounds of changing order, and one reference network runs again and again between them. Each sample is kept with the
-reference's time around it; only their ratio is used.
+in rounds of changing order, and one reference network runs again and again between them. How slow the machine is at a
+moment is told by all samples around it; each is kept with the time that the reference would have taken at its moment,
+and only their ratio is used.
 """
 
 import random
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +23,8 @@ Array = npt.NDArray[np.float64]
 
 # of the size of what is measured: a smaller one suffers otherwise from busy neighbours
 REFERENCE: Chain = tuple(lower(reference("mobilenet_v3_large")))
+_AROUND = 16  # samples before and after one that tell how slow the machine is: half a second or so
+_COPIES = 4  # of the reference: each lies in memory where it lies
 EMPTY: Chain = (Op("pool", 1, 1, 8, 8),)  # next to no work: what a call costs by itself
 
 
@@ -28,25 +32,29 @@ EMPTY: Chain = (Op("pool", 1, 1, 8, 8),)  # next to no work: what a call costs b
 class Protocol:
     """How often chains are run.
 
-    ``batch_ops``: Ops in the chains that are loaded side by side, whose rounds interleave. Each gets ``rounds`` of
-    ``calls`` calls; those whose middle half of samples spreads by more than ``noisy`` of the median get up to
-    ``extra_rounds`` more.
-    ``reference_every``: chains between two runs of the reference.
+    ``batch_ops``: Ops in the chains that are loaded side by side, whose rounds interleave. They are loaded ``loads``
+    times, since where a chain lies in memory changes its time by some percent for as long as it lies there. Each load
+    gets ``rounds`` of ``calls`` calls; chains whose middle half of samples spreads by more than ``noisy`` of the median
+    get up to ``extra_rounds`` more at the end.
+    ``reference_every``: chains between two runs of the reference, of which some copies take turns.
     """
 
     batch_ops: int = 384
-    rounds: int = 7
-    calls: int = 4
-    noisy: float = 0.04
-    extra_rounds: int = 7
-    reference_every: int = 12
+    loads: int = 3
+    rounds: int = 5
+    calls: int = 2
+    noisy: float = 0.08
+    extra_rounds: int = 3
+    reference_every: int = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
     """A chain's samples, one a round, in milliseconds: the first call, which finds the caches as others left them; the
-    median of the calls after it; and the reference's time around them. ``shares``: where the source tells, each Op's
-    share of the chain's time.
+    median of the calls after it; and the time that the reference would have taken then.
+
+    ``loads``: the number of the load that each sample is of (none given: all of one). ``shares``: where the source
+    tells, each Op's share of the chain's time.
     """
 
     chain: Chain
@@ -54,12 +62,20 @@ class Measurement:
     warm_ms: tuple[float, ...]
     reference_ms: tuple[float, ...]
     calls: int
+    loads: tuple[int, ...] = ()
     shares: tuple[float, ...] = ()
 
     def timing(self, reference_ms: float) -> Timing:
-        """Give the warm time of a machine on which the reference takes ``reference_ms``."""
-        p10, median, p90 = np.percentile(self._corrected(self.warm_ms) * reference_ms, [10, 50, 90])
-        return Timing(float(median), float(p10), float(p90), len(self.warm_ms) * self.calls)
+        """Give the warm time of a machine on which the reference takes ``reference_ms``.
+
+        It is the mean of each load's median; p10 and p90 are those of all samples.
+        """
+        corrected = self._corrected(self.warm_ms) * reference_ms
+        p10, p90 = np.percentile(corrected, [10, 90])
+        loads = np.array(self.loads or [0] * len(corrected))
+        middle = float(np.mean([np.median(corrected[loads == load]) for load in np.unique(loads)]))
+        runs = len(self.warm_ms) * self.calls
+        return Timing(middle, min(float(p10), middle), max(float(p90), middle), runs)
 
     def cold(self, reference_ms: float) -> float:
         """Give the time of a first call, on such a machine."""
@@ -90,13 +106,13 @@ def measure(
     """
     for batch in _batches(chains, protocol.batch_ops):
         if not profile:
-            with source.session([REFERENCE, *batch]) as session:
+            with source.session([REFERENCE] * _COPIES + batch) as session:
                 yield _Batch(session, batch, protocol, rng).run()
             continue
         assert isinstance(source, ProfilingSource)
-        with source.profiled_session([REFERENCE, *batch]) as profiled:
+        with source.profiled_session([REFERENCE] * _COPIES + batch) as profiled:
             found = _Batch(profiled, batch, protocol, rng).run()
-            yield [replace(one, shares=tuple(profiled.shares(index))) for index, one in enumerate(found, 1)]
+            yield [replace(one, shares=tuple(profiled.shares(index))) for index, one in enumerate(found, _COPIES)]
 
 
 def _batches(chains: Sequence[Chain], ops: int) -> Iterator[list[Chain]]:
@@ -110,45 +126,80 @@ def _batches(chains: Sequence[Chain], ops: int) -> Iterator[list[Chain]]:
         yield batch
 
 
+class _Sample(NamedTuple):
+    place: int  # of the chain in the session
+    load: int
+    cold_ms: float
+    warm_ms: float
+
+
 @dataclass(slots=True)
 class _Batch:
-    """The rounds over one batch; the reference is the session's chain 0."""
+    """The rounds over one batch; the session's first chains are copies of the reference."""
 
     session: LatencySession
     chains: Sequence[Chain]
     protocol: Protocol
     rng: random.Random
-    references: list[float] = field(default_factory=list)
-    samples: dict[int, list[tuple[float, float, int]]] = field(
-        default_factory=dict
-    )  # cold, warm, runs of the reference
+    samples: list[_Sample] = field(default_factory=list)
 
     def run(self) -> list[Measurement]:
-        self._reference()  # loads it: not counted
-        self.references.clear()
-        chosen = list(range(len(self.chains)))
-        for number in range(self.protocol.rounds + self.protocol.extra_rounds):
-            if number >= self.protocol.rounds:
-                chosen = [index for index in chosen if self._measurement(index).spread > self.protocol.noisy]
-            if chosen:
-                self._round(chosen)
-        return [self._measurement(index) for index in range(len(self.chains))]
+        everything = list(range(_COPIES, _COPIES + len(self.chains)))
+        for load in range(self.protocol.loads):
+            if load:
+                self.session.reload()
+            for copy in range(_COPIES):
+                self.session.sample(copy, self.protocol.calls)  # the first after loading: not counted
+            for _ in range(self.protocol.rounds):
+                self._round(everything, load)
+        for _ in range(self.protocol.extra_rounds):
+            found = dict(zip(everything, self._measurements(), strict=True))
+            noisy = [place for place in everything if found[place].spread > self.protocol.noisy]
+            if noisy:
+                self._round(noisy, self.protocol.loads - 1)
+        return self._measurements()
 
-    def _round(self, chosen: list[int]) -> None:
-        self.rng.shuffle(chosen)
-        for place, index in enumerate(chosen):
-            if place % self.protocol.reference_every == 0:
-                self._reference()
-            cold, warm = self.session.sample(index + 1, self.protocol.calls)
-            self.samples.setdefault(index, []).append((cold, warm, len(self.references)))
-        self._reference()
+    def _round(self, chosen: Sequence[int], load: int) -> None:
+        for number, place in enumerate(self.rng.sample(chosen, len(chosen))):
+            if number % self.protocol.reference_every == 0:
+                self._take(self.rng.randrange(_COPIES), load)
+            self._take(place, load)
+        self._take(self.rng.randrange(_COPIES), load)
 
-    def _reference(self) -> None:
-        self.references.append(self.session.sample(0, self.protocol.calls).warm_ms)
+    def _take(self, place: int, load: int) -> None:
+        self.samples.append(_Sample(place, load, *self.session.sample(place, self.protocol.calls)))
 
-    def _measurement(self, index: int) -> Measurement:
-        cold, warm, runs = zip(*self.samples[index], strict=True)
-        around = [
-            statistics.median(self.references[max(0, run - 2) : run + 2]) for run in runs
-        ]  # two before, two after
-        return Measurement(self.chains[index], cold, warm, tuple(around), self.protocol.calls)
+    def _measurements(self) -> list[Measurement]:
+        slowness = _slowness([sample.place for sample in self.samples], [sample.warm_ms for sample in self.samples])
+        calm: dict[tuple[int, int], list[float]] = {}  # each copy of the reference in each load lies elsewhere
+        for one, slow in zip(self.samples, slowness, strict=True):
+            if one.place < _COPIES:
+                calm.setdefault((one.place, one.load), []).append(one.warm_ms / slow)
+        calm_ms = statistics.mean(statistics.median(times) for times in calm.values())
+        found: dict[int, list[tuple[_Sample, float]]] = {}
+        for one, slow in zip(self.samples, slowness, strict=True):
+            found.setdefault(one.place, []).append((one, float(slow * calm_ms)))
+        return [self._measurement(chain, found[place]) for place, chain in enumerate(self.chains, _COPIES)]
+
+    def _measurement(self, chain: Chain, found: Sequence[tuple[_Sample, float]]) -> Measurement:
+        return Measurement(
+            chain,
+            tuple(one.cold_ms for one, _ in found),
+            tuple(one.warm_ms for one, _ in found),
+            tuple(reference_ms for _, reference_ms in found),
+            self.protocol.calls,
+            tuple(one.load for one, _ in found),
+        )
+
+
+def _slowness(places: Sequence[int], warm_ms: Sequence[float]) -> Array:
+    """Say how slow the machine was at each sample, 1 being usual: the median of the samples around, each over what its
+    chain usually takes. All chains together know that better than a reference alone, which is noisy itself.
+    """
+    times, which = np.array(warm_ms), np.array(places)
+    usual = {place: np.median(times[which == place]) for place in set(places)}
+    relative = times / np.array([usual[place] for place in places])
+    return np.array(
+        [np.median(relative[max(0, now - _AROUND) : now + _AROUND + 1]) for now in range(len(relative))],
+        dtype=np.float64,
+    )

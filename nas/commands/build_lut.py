@@ -9,7 +9,7 @@ import typer
 
 from nas.commands import shell
 from nas.commands.network import load_network
-from nas.commands.sources import Via, Wire, best_way, open_source, protocol
+from nas.commands.sources import Via, Wire, best_way, check_protocol, open_source, protocol
 
 if TYPE_CHECKING:
     from latency.device import Device
@@ -89,7 +89,7 @@ def _measure(
     from nas.commands.measured_build import build_measured, check_json, print_check
 
     with closing(open_source(via, profile, wire)) as source:
-        table, result = build_measured(source, spaces, archs, path, protocol(via), check)
+        table, result = build_measured(source, spaces, archs, path, protocol(via), check_protocol(via), check)
     if result:
         print_check(result)
     print(f"wrote {path}: {table.header.sentence()}")

@@ -32,6 +32,7 @@ def build_measured(
     archs: Sequence[Arch],
     path: Path,
     protocol: Protocol,
+    check_protocol: Protocol,
     check: int,
 ) -> tuple[LatencyTable, Check | None]:
     """Measure, write the table, check it on ``check`` networks, and write it again with what that showed."""
@@ -47,7 +48,7 @@ def build_measured(
     save_table(table, path)
     if not check:
         return table, None
-    result = _check(source, spaces, planned, check, journal, protocol, table, measurements)
+    result = _check(source, spaces, planned, check, journal, (protocol, check_protocol), table, measurements)
     table = with_accuracy(table, result.table.accuracy)
     save_table(table, path)
     _draw(result, path.with_suffix(".check.html"), table)
@@ -60,17 +61,17 @@ def _check(
     planned: "Plan",
     count: int,
     journal: Journal,
-    protocol: Protocol,
+    protocols: tuple[Protocol, Protocol],
     table: LatencyTable,
     measurements: "Sequence[Measurement]",
 ) -> Check:
     chains = check_networks(spaces, count, planned.networks)
     with _progress("networks for the check, twice") as on_progress:
-        timed = time_twice(source, chains, journal, protocol, on_progress)
+        timed = time_twice(source, chains, journal, protocols[1], on_progress)
     alone: list[Chain] = list(dict.fromkeys((op,) for chain in chains for op in chain))
     part = "alone" if planned.profile else "table"
     with _progress("their Ops alone, for comparison") as on_progress:
-        singles = take(source, alone, journal, protocol, on_progress, part)
+        singles = take(source, alone, journal, protocols[0], on_progress, part)
     networks = [one for one in measurements if len(one.chain) > 1]
     return judge(table, networks, singles, timed)
 

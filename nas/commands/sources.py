@@ -1,6 +1,6 @@
 """Where nas-build-lut's times come from: the source for what the command line says."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,8 +41,14 @@ class Wire:
 def protocol(via: Via) -> Protocol:
     """Give how often chains run: over adb a round is a process of its own, so that there are few and long ones."""
     if via is Via.ADB:
-        return Protocol(batch_ops=64, rounds=3, calls=30, extra_rounds=0, reference_every=16)
+        return Protocol(batch_ops=64, loads=1, rounds=3, calls=30, extra_rounds=0, reference_every=16)
     return Protocol()
+
+
+def check_protocol(via: Via) -> Protocol:
+    """Give the protocol for the networks that a table is checked on: they are few, and what they tell must be true."""
+    usual = protocol(via)
+    return usual if via is Via.ADB else replace(usual, loads=2 * usual.loads)
 
 
 def best_way(profile: "Device", wire: Wire) -> tuple[Via, str]:

@@ -9,7 +9,7 @@ from search_spaces import Op
 from tests.latency.simulated import CALL_MS, Simulated, op_ms
 
 CHAINS: list[Chain] = [(Op("conv", 16, 16, 8, 8 * n, kernel=3, activation="relu"),) for n in range(1, 21)]
-QUICK = Protocol(batch_ops=8, rounds=5, calls=3, extra_rounds=0, reference_every=4)
+QUICK = Protocol(batch_ops=8, loads=2, rounds=3, calls=3, extra_rounds=0, reference_every=4)
 
 
 def measured(device: Simulated, protocol: Protocol = QUICK) -> list[Measurement]:
@@ -29,12 +29,24 @@ def test_every_chain_is_measured_once_and_in_order() -> None:
 
 def test_each_chain_gets_its_rounds_of_calls() -> None:
     (one, *_) = measured(Simulated())
-    assert len(one.warm_ms) == len(one.cold_ms) == len(one.reference_ms) == 5
-    assert one.timing(1.0).runs == 15  # 5 rounds of 3 calls
+    assert len(one.warm_ms) == len(one.cold_ms) == len(one.reference_ms) == 6
+    assert one.loads == (0, 0, 0, 1, 1, 1)
+    assert one.timing(1.0).runs == 18  # 2 loads, 3 rounds, 3 calls
+
+
+def test_chains_are_loaded_again() -> None:
+    device = Simulated()
+    batches = list(measure(device, CHAINS, QUICK, random.Random(0)))
+    assert device.loads == len(batches)  # each once again
+
+
+def test_a_timing_is_the_mean_of_the_loads() -> None:
+    one = Measurement(CHAINS[0], (1.0,) * 6, (1.0, 1.0, 9.0, 2.0, 2.0, 2.0), (1.0,) * 6, 1, (0, 0, 0, 1, 1, 1))
+    assert one.timing(1.0).median_ms == pytest.approx(1.5)
 
 
 def test_a_device_that_slows_down_to_half_its_speed_gives_the_times_of_the_fast_one() -> None:
-    total = 20 * 5 + 3 * (5 * 3 + 1)  # samples of chains and about as many of the reference as there are
+    total = 20 * 6 + 3 * (6 * 3 + 2)  # samples of chains and about as many of the reference as there are
     device = Simulated(slowness=lambda number: 1 + number / total)
     assert mean(errors(device)) < 0.02  # uncorrected: about 0.5
 
@@ -45,7 +57,7 @@ def test_a_slow_spell_spoils_no_chain() -> None:
 
 
 def test_noisy_chains_get_more_rounds_and_quiet_ones_do_not() -> None:
-    protocol = Protocol(batch_ops=32, rounds=4, calls=3, noisy=0.02, extra_rounds=3, reference_every=4)
+    protocol = Protocol(batch_ops=32, loads=1, rounds=4, calls=3, noisy=0.02, extra_rounds=3, reference_every=4)
     assert {len(one.warm_ms) for one in measured(Simulated(), protocol)} == {4}
     rounds = [len(one.warm_ms) for one in measured(Simulated(noise=0.1), protocol)]
     assert max(rounds) == 7
