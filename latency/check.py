@@ -12,7 +12,7 @@ from latency.measured_table import random_networks, take
 from latency.protocol import Measurement, Protocol
 from latency.source import Chain, LatencySource
 from latency.table import Accuracy, LatencyTable
-from search_spaces import SearchSpace
+from search_spaces import InputError, SearchSpace
 
 _PARTS = ("check", "check again")
 _SEED = 1_000_003  # not the one that networks for the fit are drawn with
@@ -39,7 +39,10 @@ class Check:
 def check_networks(spaces: Sequence[SearchSpace], count: int, seen: Sequence[Chain]) -> list[Chain]:
     """Draw networks of the spaces that are not among those seen."""
     drawn = random_networks(spaces, count + len(seen), _SEED)
-    return [chain for chain in drawn if chain not in set(seen)][:count]
+    unseen = [chain for chain in drawn if chain not in set(seen)][:count]
+    if not unseen:
+        raise InputError("--check finds no network that had no part in the table: the space is too small")
+    return unseen
 
 
 def time_twice(

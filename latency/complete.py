@@ -6,7 +6,7 @@ from contextlib import closing
 from datetime import date as Date
 
 from latency.extend import extend_table
-from latency.measured_table import Plan, corrected_alone, table_from, timed_inside
+from latency.measured_table import Plan, corrected, known_ops, table_from, timed_inside
 from latency.protocol import EMPTY, Measurement, Protocol, measure
 from latency.source import Chain, LatencySource, ProfilingSource, SourceFacts
 from latency.table import LatencyTable, TableHeader
@@ -49,21 +49,26 @@ def complete_table(
 def network_table(arch: Arch, source: ProfilingSource, made_on: Date) -> LatencyTable:
     """Make a table of one network, timed now."""
     chain = tuple(lower(arch))
-    planned = Plan(tuple(dict.fromkeys(chain)), (chain,), profile=True)
-    return table_from(planned, _times(source, planned.chains(), True), source.facts, made_on)
+    planned = Plan(tuple(dict.fromkeys(chain)), (chain,), ())
+    measurements = _times(source, planned.chains(), False) + _times(source, planned.profiled(), True)
+    return table_from(planned, measurements, source.facts, made_on)
 
 
 def _measured(
     header: TableHeader, networks: Sequence[Arch], missing: Sequence[Op], source: LatencySource
 ) -> dict[Op, Timing]:
     assert header.reference_ms is not None  # every measured table has it
-    chains: list[Chain] = [EMPTY]
-    if isinstance(source, ProfilingSource) and not header.weights:
-        wanted = set(missing)
-        chains += dict.fromkeys(tuple(lower(arch)) for arch in networks if wanted.intersection(lower(arch)))
-        return timed_inside(missing, _times(source, chains, True), header.reference_ms)
-    chains += [(op,) for op in missing]
-    return corrected_alone(missing, _times(source, chains, False), header.reference_ms, header.weights or {})
+    wanted, profiled = set(missing), []
+    if any(name.startswith("inside") for name in header.weights or {}) or not header.weights:
+        assert isinstance(source, ProfilingSource)  # as it was when the table was made
+        chains = dict.fromkeys(tuple(lower(arch)) for arch in networks if wanted.intersection(lower(arch)))
+        profiled = _times(source, list(chains), True)
+    if not header.weights:
+        inside = timed_inside(_times(source, [EMPTY], False) + profiled, header.reference_ms)
+        return {op: inside[op] for op in missing}
+    measurements = _times(source, [EMPTY, *((op,) for op in missing)], False) + profiled
+    known = known_ops(missing, measurements, header.reference_ms)
+    return corrected(known, header.weights, measurements, header.reference_ms)
 
 
 def _times(source: LatencySource, chains: Sequence[Chain], profile: bool) -> list[Measurement]:

@@ -1,9 +1,10 @@
-"""From times of single Ops to times of Ops inside a network, by a regression on networks timed whole.
+"""From what was timed of single Ops to their times inside a network, by a regression on networks timed whole.
 
 An Op alone in a loop finds its weights and its input in the cache and pays for layout changes at both ends; inside a
-network it is otherwise. How much otherwise is learned: a network's time is a weighted sum of its Ops' times alone,
-their number, and the memory that they touch. The weights start from "as timed alone" and move as far as the networks
-say (ridge regression towards that prior).
+large network the caches are cold. How much that matters in the networks of a space is learned: a network's time is a
+weighted sum of its Ops' times alone, of their times inside other networks where the runtime tells them, of their number
+and of the memory that they touch. The weights start from "as timed" and move as far as the networks say (ridge
+regression towards that prior).
 """
 
 from collections.abc import Callable, Sequence
@@ -16,28 +17,33 @@ from latency.source import Chain
 from search_spaces import Op
 
 Array = npt.NDArray[np.float64]
-_FLOOR = 0.2  # of an Op's warm time: less is no Op's time, whatever a line through other Ops says
+_FLOOR = 0.2  # of an Op's time alone: less is no Op's time, whatever a line through other Ops says
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
 FOLDS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Alone:
-    """An Op's time by itself, the call's own cost taken off, in milliseconds."""
+class Known:
+    """What was timed of an Op, in milliseconds: by itself and, where the runtime tells, inside networks.
 
-    warm_ms: float
+    The call's own cost is taken off.
+    """
+
+    alone_ms: float
+    inside_ms: float | None = None
 
 
-def terms(op: Op, alone: Alone) -> dict[str, float]:
+def terms(op: Op, known: Known) -> dict[str, float]:
     """Give what an Op's time inside a network is made of."""
-    convs = op.convolutions()
     name = op.kind if op.kind != "conv" or op.kernel > 1 else "pointwise"
-    return {
-        f"warm {name}": alone.warm_ms,
+    timed = {f"warm {name}": known.alone_ms}
+    if known.inside_ms is not None:
+        timed = {f"alone {name}": known.alone_ms, f"inside {name}": known.inside_ms}
+    return timed | {
         f"number {name}": 1.0,
         "input": op.height * op.width * op.in_channels / 1e6,
         "output": op.out_height * op.out_width * op.out_channels / 1e6,
-        "weights": sum(conv.weights for conv in convs) / 1e6,
+        "weights": sum(conv.weights for conv in op.convolutions()) / 1e6,
     }
 
 
@@ -47,38 +53,43 @@ class Correction:
 
     weights: dict[str, float]
 
-    def op_ms(self, op: Op, alone: Alone) -> float:
+    def op_ms(self, op: Op, known: Known) -> float:
         """Give an Op's time inside a network."""
-        fitted = sum(self.weights.get(name, _prior(name)) * amount for name, amount in terms(op, alone).items())
-        return max(fitted, _FLOOR * alone.warm_ms)
+        fitted = sum(self.weights.get(name, _prior(name)) * amount for name, amount in terms(op, known).items())
+        return max(fitted, _FLOOR * known.alone_ms)
 
 
-def fit(networks: Sequence[Chain], measured_ms: Sequence[float], alone: dict[Op, Alone]) -> Correction:
-    """Fit to networks and their times, the call's own cost taken off; the penalty is chosen by cross-validation."""
-    penalty = min(PENALTIES, key=lambda candidate: _cross_validated(networks, measured_ms, alone, candidate))
-    return _fit(networks, measured_ms, alone, penalty)
+def fit(networks: Sequence[Chain], measured_ms: Sequence[float], known: dict[Op, Known]) -> Correction:
+    """Fit to networks and their times, the call's own cost taken off; the penalty is chosen by cross-validation.
+
+    With hardly a network there is nothing to choose by, and the largest is taken.
+    """
+    if len(networks) < 2 * FOLDS:
+        return _fit(networks, measured_ms, known, PENALTIES[-1])
+    penalty = min(PENALTIES, key=lambda candidate: _cross_validated(networks, measured_ms, known, candidate))
+    return _fit(networks, measured_ms, known, penalty)
 
 
-def left_out(networks: Sequence[Chain], measured_ms: Sequence[float], alone: dict[Op, Alone]) -> list[float]:
+def left_out(networks: Sequence[Chain], measured_ms: Sequence[float], known: dict[Op, Known]) -> list[float]:
     """Predict each network by a fit to those of the other folds, in milliseconds."""
-    return _left_out(networks, measured_ms, alone, lambda chains, times: fit(chains, times, alone))
+    return _left_out(networks, measured_ms, known, lambda chains, times: fit(chains, times, known))
 
 
-def predict(chain: Chain, alone: dict[Op, Alone], correction: Correction) -> float:
-    return sum(correction.op_ms(op, alone[op]) for op in chain)
+def predict(chain: Chain, known: dict[Op, Known], correction: Correction) -> float:
+    return sum(correction.op_ms(op, known[op]) for op in chain)
 
 
 def _cross_validated(
-    networks: Sequence[Chain], measured_ms: Sequence[float], alone: dict[Op, Alone], penalty: float
+    networks: Sequence[Chain], measured_ms: Sequence[float], known: dict[Op, Known], penalty: float
 ) -> float:
-    predicted = _left_out(networks, measured_ms, alone, lambda chains, times: _fit(chains, times, alone, penalty))
+    predicted = _left_out(networks, measured_ms, known, lambda chains, times: _fit(chains, times, known, penalty))
     return float(np.mean(np.abs(np.array(predicted) / np.array(measured_ms) - 1)))
 
 
 def _left_out(
     networks: Sequence[Chain],
     measured_ms: Sequence[float],
-    alone: dict[Op, Alone],
+    known: dict[Op, Known],
     fitted: Callable[[Sequence[Chain], Sequence[float]], Correction],
 ) -> list[float]:
     predicted = [0.0] * len(networks)
@@ -86,12 +97,12 @@ def _left_out(
         kept = [index for index in range(len(networks)) if index % FOLDS != fold]
         correction = fitted([networks[index] for index in kept], [measured_ms[index] for index in kept])
         for index in range(fold, len(networks), FOLDS):
-            predicted[index] = predict(networks[index], alone, correction)
+            predicted[index] = predict(networks[index], known, correction)
     return predicted
 
 
-def _fit(networks: Sequence[Chain], measured_ms: Sequence[float], alone: dict[Op, Alone], penalty: float) -> Correction:
-    sums = [_sum_of_terms(chain, alone) for chain in networks]
+def _fit(networks: Sequence[Chain], measured_ms: Sequence[float], known: dict[Op, Known], penalty: float) -> Correction:
+    sums = [_sum_of_terms(chain, known) for chain in networks]
     names = sorted({name for one in sums for name in one})
     measured = np.array(measured_ms)
     work = np.array([[one.get(name, 0.0) for name in names] for one in sums]) / measured[:, None]  # each row aims at 1
@@ -105,12 +116,12 @@ def _fit(networks: Sequence[Chain], measured_ms: Sequence[float], alone: dict[Op
 
 
 def _prior(name: str) -> float:
-    return 1.0 if name.startswith("warm ") else 0.0
+    return {"warm": 1.0, "alone": 0.5, "inside": 0.5}.get(name.partition(" ")[0], 0.0)
 
 
-def _sum_of_terms(chain: Chain, alone: dict[Op, Alone]) -> dict[str, float]:
+def _sum_of_terms(chain: Chain, known: dict[Op, Known]) -> dict[str, float]:
     total: dict[str, float] = {}
     for op in chain:
-        for name, amount in terms(op, alone[op]).items():
+        for name, amount in terms(op, known[op]).items():
             total[name] = total.get(name, 0.0) + amount
     return total

@@ -1,7 +1,6 @@
 """Times of Ops inside networks, from a network's time and its Ops' shares of it."""
 
 import statistics
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from latency.source import Chain
@@ -28,26 +27,3 @@ class Inside:
             times.setdefault(op, []).append(share * work_ms)
         means = {op: max(statistics.mean(found), _LEAST_MS) for op, found in times.items()}
         return {op: self.whole.scaled(mean / self.whole.median_ms) for op, mean in means.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class Predicted:
-    """A network's time, measured and predicted without it, in milliseconds."""
-
-    predicted_ms: float
-    measured_ms: float
-
-
-def predicted_without(networks: Sequence[Inside], overhead_ms: float) -> list[Predicted]:
-    """Predict each network by its Ops' times in the others; those with an Op that no other has are left out."""
-    seen: dict[Op, dict[int, float]] = {}
-    for index, network in enumerate(networks):
-        for op, timing in network.timings().items():
-            seen.setdefault(op, {})[index] = timing.median_ms
-    pairs = []
-    for index, network in enumerate(networks):
-        others = [[ms for other, ms in seen[op].items() if other != index] for op in network.chain]
-        if all(others):
-            predicted = overhead_ms + sum(statistics.median(found) for found in others)
-            pairs.append(Predicted(predicted, network.whole.median_ms))
-    return pairs

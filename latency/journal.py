@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -44,14 +45,25 @@ class Journal:
     """
 
     def __init__(self, path: Path, facts: SourceFacts) -> None:
-        """Open or begin the file; ``FileError`` if it holds measurements of something else."""
+        """Open or begin the file; ``FileError`` if it holds measurements of something else, or another build has it."""
         self.path = path
+        self._lock = FileLock(path.with_name(f".{path.name}.lock"))
+        try:
+            self._lock.acquire(timeout=0)  # let go when this process ends, however it does
+        except Timeout as error:
+            raise FileError(f"another build is writing {path}; wait for its end, or give another --out") from error
+        except OSError as error:
+            raise FileError(f"cannot write {path}: {error.strerror}") from error
         self.measured: dict[tuple[str, Chain], Measurement] = {}
         self._about = {"format": FORMAT, **asdict(facts)}
         if path.exists():
             self._read()
         else:
             self._append([self._about])
+
+    def close(self) -> None:
+        """Let others have the file."""
+        self._lock.release()
 
     def add(self, part: str, measurements: Iterable[Measurement]) -> None:
         """Keep measurements; they are on the disk when this returns."""

@@ -1,8 +1,7 @@
 """Tables from measurements: which chains to time on a source, and the table that follows from them.
 
-Where the source tells what each Op of a network takes (`ProfilingSource`), networks are timed that together hold every
-Op, and an Op's time is the one that it has inside them. Elsewhere Ops are timed alone, and networks teach how they
-add up.
+Ops are timed alone and, where the source tells what each Op of a network takes (`ProfilingSource`), inside networks
+that together hold every Op. Random networks of the spaces, timed whole, teach how that adds up.
 """
 
 import random
@@ -12,8 +11,8 @@ from dataclasses import dataclass
 from datetime import date as Date
 
 from latency.accuracy import accuracy
-from latency.correction import Alone, Correction, fit, left_out
-from latency.inside import Inside, predicted_without
+from latency.correction import FOLDS, Correction, Known, fit, left_out
+from latency.inside import Inside
 from latency.journal import Journal
 from latency.protocol import EMPTY, Measurement, Protocol, measure, usual_reference_ms
 from latency.source import Chain, LatencySource, SourceFacts
@@ -21,27 +20,35 @@ from latency.table import Accuracy, LatencyTable, TableHeader
 from latency.timing import Timing
 from search_spaces import Arch, InputError, Op, SearchSpace, lower
 
-FIT_NETWORKS = 80  # that teach how Ops timed alone add up; more predict no better (docs/latency.md)
-COVER_TIMES = 2  # networks that an Op is timed in; the middle of two is half as far off as one
+TEACHING_NETWORKS = 80  # that teach how Ops add up; more predict no better (docs/measuring.md)
+TEACHING_PROFILED = 48  # the same where Ops are timed inside networks, too: there is less to learn
+COVER_TIMES = 2  # networks that an Op is timed in
+_DRAWS = 20  # tries for a network, before a space is held to have no more
 _NETWORK_EVERY = 24  # Ops between two networks, so that both kinds meet the same weather
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a table is to hold, and the networks to time for it; ``profile``: these tell all, no Op is timed alone."""
+    """What a table is to hold, and what to time for it.
+
+    ``covering``: networks that together hold each Op, to be profiled. ``teaching``: networks to be timed whole; with
+    none of them no Op is timed alone.
+    """
 
     ops: tuple[Op, ...]
-    networks: tuple[Chain, ...]
-    profile: bool
+    covering: tuple[Chain, ...]
+    teaching: tuple[Chain, ...]
+
+    def profiled(self) -> list[Chain]:
+        """List the networks to be profiled."""
+        return list(self.covering)
 
     def chains(self) -> list[Chain]:
-        """List everything to be timed; single Ops have a network between them now and then."""
+        """List all else to be timed; single Ops have a network between them now and then."""
         mixed: list[Chain] = [EMPTY]
-        if self.profile:
-            return [*mixed, *self.networks]
-        waiting = list(self.networks)
+        waiting = [chain for chain in self.teaching if chain not in set(self.covering)]
         share = max(1, min(_NETWORK_EVERY, len(self.ops) // max(1, len(waiting))))
-        for place, op in enumerate(self.ops):
+        for place, op in enumerate(self.ops if self.teaching else ()):
             if place % share == 0 and waiting:
                 mixed.append(waiting.pop(0))
             mixed.append((op,))
@@ -51,26 +58,33 @@ class Plan:
 def plan(spaces: Sequence[SearchSpace], archs: Sequence[Arch], profile: bool, seed: int = 0) -> Plan:
     """Plan a table of these spaces' Ops and these networks'; ``InputError`` if nothing can teach how Ops add up."""
     asked = [tuple(lower(arch)) for arch in archs]
-    ops = [op for space in spaces for op in space.ops()] + [op for chain in asked for op in chain]
+    ops = tuple(dict.fromkeys([op for space in spaces for op in space.ops()] + [op for chain in asked for op in chain]))
     if profile:
         rng = random.Random(seed)
         cover = [lower(space.decode(tokens)) for space in spaces for tokens in space.paths().covering(COVER_TIMES, rng)]
         networks = tuple(dict.fromkeys([*map(tuple, cover), *asked]))
-    elif spaces:
-        networks = random_networks(spaces, FIT_NETWORKS, seed)
-    else:
+        return Plan(ops, networks, _teachers(spaces, TEACHING_PROFILED, seed))
+    if not spaces:
         raise InputError("a table of Ops timed alone needs a space, from which networks are drawn: add --space")
-    return Plan(tuple(dict.fromkeys(ops)), networks, profile)
+    return Plan(ops, (), _teachers(spaces, TEACHING_NETWORKS, seed))
 
 
 def random_networks(spaces: Sequence[SearchSpace], count: int, seed: int) -> tuple[Chain, ...]:
-    """Draw different networks, from each space in turn."""
+    """Draw different networks, from each space in turn: fewer than ``count`` if the spaces hardly have so many."""
     rng = random.Random(seed)
     found: dict[Chain, None] = {}
-    while len(found) < count:
-        space = spaces[len(found) % len(spaces)]
+    for number in range(_DRAWS * count):
+        space = spaces[number % len(spaces)]
         found[tuple(lower(space.decode(space.sample(rng))))] = None
+        if len(found) == count:
+            break
     return tuple(found)
+
+
+def _teachers(spaces: Sequence[SearchSpace], count: int, seed: int) -> tuple[Chain, ...]:
+    """Draw networks that teach; of small spaces not all, so that a check finds others."""
+    half = max(1, sum(space.cardinality for space in spaces) // 2)
+    return random_networks(spaces, min(count, half), seed) if spaces else ()
 
 
 def take(
@@ -99,10 +113,8 @@ def take(
 def table_from(planned: Plan, measurements: Sequence[Measurement], facts: SourceFacts, made_on: Date) -> LatencyTable:
     """Make the table of what was planned and measured."""
     reference_ms = usual_reference_ms(measurements)
-    (empty,) = (one for one in measurements if one.chain == EMPTY)
-    overhead_ms = empty.timing(reference_ms).median_ms
-    made = _from_networks if planned.profile else _from_single_ops
-    rows = made(planned, measurements, reference_ms)
+    overhead_ms = _timings(measurements, reference_ms)[EMPTY].median_ms
+    rows = (_learned if planned.teaching else _from_networks)(planned, measurements, reference_ms)
     header = TableHeader(
         device=facts.device,
         provenance="measured",
@@ -130,46 +142,65 @@ class _Rows:
     weights: dict[str, float] | None = None
 
 
-def timed_inside(ops: Sequence[Op], measurements: Sequence[Measurement], reference_ms: float) -> dict[Op, Timing]:
+def _timings(measurements: Sequence[Measurement], reference_ms: float) -> dict[Chain, Timing]:
+    return {one.chain: one.timing(reference_ms) for one in measurements}
+
+
+def timed_inside(measurements: Sequence[Measurement], reference_ms: float) -> dict[Op, Timing]:
     """Give Ops' times inside the profiled networks that hold them; one of the measurements is that of `EMPTY`."""
-    inside, _ = _inside(measurements, reference_ms)
     rows: dict[Op, list[Timing]] = {}
-    for network in inside:
+    for network in _inside(measurements, reference_ms):
         for op, timing in network.timings().items():
             rows.setdefault(op, []).append(timing)
-    return {op: _middle(rows[op]) for op in ops}
+    return {op: _middle(timings) for op, timings in rows.items()}
 
 
-def _inside(measurements: Sequence[Measurement], reference_ms: float) -> tuple[list[Inside], float]:
-    timings = {one.chain: one.timing(reference_ms) for one in measurements}
+def _inside(measurements: Sequence[Measurement], reference_ms: float) -> list[Inside]:
+    timings = _timings(measurements, reference_ms)
     overhead_ms = timings[EMPTY].median_ms
-    profiled = [one for one in measurements if one.chain != EMPTY]
-    return [Inside(one.chain, timings[one.chain], overhead_ms, one.shares) for one in profiled], overhead_ms
+    return [Inside(one.chain, timings[one.chain], overhead_ms, one.shares) for one in measurements if one.shares]
 
 
-def corrected_alone(
-    ops: Sequence[Op], measurements: Sequence[Measurement], reference_ms: float, weights: Mapping[str, float]
+def known_ops(ops: Sequence[Op], measurements: Sequence[Measurement], reference_ms: float) -> dict[Op, Known]:
+    """Collect what was timed of Ops: alone, all of them, and inside networks."""
+    timings, inside = _timings(measurements, reference_ms), timed_inside(measurements, reference_ms)
+    overhead_ms = timings[EMPTY].median_ms
+
+    def known(op: Op) -> Known:
+        alone_ms = timings[(op,)].median_ms
+        # noise may leave less than nothing
+        return Known(max(alone_ms - overhead_ms, alone_ms / 100), inside[op].median_ms if op in inside else None)
+
+    return {op: known(op) for op in ops}
+
+
+def corrected(
+    known: Mapping[Op, Known], weights: Mapping[str, float], measurements: Sequence[Measurement], reference_ms: float
 ) -> dict[Op, Timing]:
-    """Give Ops' times inside a network from their times alone; one of the measurements is that of `EMPTY`."""
-    timings = {one.chain: one.timing(reference_ms) for one in measurements}
-    correction, overhead_ms = Correction(dict(weights)), timings[EMPTY].median_ms
-
-    def inside(op: Op) -> Timing:
-        alone = timings[(op,)]  # its spread stays in proportion
-        return alone.scaled(correction.op_ms(op, _alone(alone, overhead_ms)) / alone.median_ms)
-
-    return {op: inside(op) for op in ops}
+    """Give Ops' times in networks; an Op's spread stays in proportion to that of its time alone."""
+    timings, correction = _timings(measurements, reference_ms), Correction(dict(weights))
+    return {
+        op: timings[(op,)].scaled(correction.op_ms(op, one) / timings[(op,)].median_ms) for op, one in known.items()
+    }
 
 
 def _from_networks(planned: Plan, measurements: Sequence[Measurement], reference_ms: float) -> _Rows:
-    inside, overhead_ms = _inside(measurements, reference_ms)
-    pairs = predicted_without(inside, overhead_ms)
-    how = "each network left out of its Ops' times in turn"
-    found = accuracy(how, [one.predicted_ms for one in pairs], [one.measured_ms for one in pairs]) if pairs else None
-    notes = f"Each Op was timed inside {COVER_TIMES} or more of {len(inside)} networks."
-    if len(inside) == 1:
-        notes = "Each Op was timed inside one network."
-    return _Rows(timed_inside(planned.ops, measurements, reference_ms), found, notes)
+    inside = timed_inside(measurements, reference_ms)
+    notes = f"Each Op was timed inside networks, {len(planned.covering)} in all."
+    return _Rows({op: inside[op] for op in planned.ops}, None, notes)
+
+
+def _learned(planned: Plan, measurements: Sequence[Measurement], reference_ms: float) -> _Rows:
+    timings = _timings(measurements, reference_ms)
+    known = known_ops(planned.ops, measurements, reference_ms)
+    whole = [timings[chain].median_ms - timings[EMPTY].median_ms for chain in planned.teaching]
+    correction = fit(planned.teaching, whole, known)
+    how = f"a fifth of the {len(whole)} networks that taught it left out in turn"
+    enough = len(whole) >= FOLDS
+    found = accuracy(how, left_out(planned.teaching, whole, known), whole) if enough else None
+    also = f" and inside {len(planned.covering)} networks" if planned.covering else ""
+    notes = f"Each Op was timed alone{also}; {len(whole)} random networks, timed whole, taught how that adds up."
+    return _Rows(corrected(known, correction.weights, measurements, reference_ms), found, notes, correction.weights)
 
 
 def _middle(timings: Sequence[Timing]) -> Timing:
@@ -178,20 +209,3 @@ def _middle(timings: Sequence[Timing]) -> Timing:
     median = statistics.median(timing.median_ms for timing in ordered)
     nearest = ordered[len(ordered) // 2]
     return nearest.scaled(median / nearest.median_ms)
-
-
-def _from_single_ops(planned: Plan, measurements: Sequence[Measurement], reference_ms: float) -> _Rows:
-    timings = {one.chain: one.timing(reference_ms) for one in measurements}
-    overhead_ms = timings[EMPTY].median_ms
-    alone = {op: _alone(timings[(op,)], overhead_ms) for op in planned.ops}
-    whole = [timings[chain].median_ms - overhead_ms for chain in planned.networks]
-    correction = fit(planned.networks, whole, alone)
-    how = f"a fifth of the {len(whole)} networks that taught it left out in turn"
-    found = accuracy(how, left_out(planned.networks, whole, alone), whole)
-    notes = "Each Op was timed alone, then corrected by networks timed whole."
-    rows = corrected_alone(planned.ops, measurements, reference_ms, correction.weights)
-    return _Rows(rows, found, notes, correction.weights)
-
-
-def _alone(timing: Timing, overhead_ms: float) -> Alone:
-    return Alone(max(timing.median_ms - overhead_ms, timing.median_ms / 100))  # noise may leave less than nothing

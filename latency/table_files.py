@@ -26,8 +26,22 @@ def shipped_tables() -> list[str]:
     return sorted(entry.name.removesuffix(SUFFIX) for entry in entries if entry.name.endswith(SUFFIX))
 
 
-def load_table(name_or_path: str | Path) -> LatencyTable:
-    """Load a shipped table by name, or a file; ``FileError`` says all that is wrong with it."""
+def load_table(name_or_path: str | Path, *, dtype: str | None = None, threads: int | None = None) -> LatencyTable:
+    """Load a shipped table by name, or a file; ``FileError`` says all that is wrong with it.
+
+    ``dtype`` and ``threads``: what the table must be for, if that is asked.
+    """
+    table = _load(name_or_path)
+    for name, asked in (("dtype", dtype), ("threads", threads)):
+        found = getattr(table.header, name)
+        if asked is not None and found != asked:
+            raise FileError(
+                f"table {name_or_path} is for {name} {found}, and {asked} was asked for; build one for that"
+            )
+    return table
+
+
+def _load(name_or_path: str | Path) -> LatencyTable:
     name = str(name_or_path)
     if name in shipped_tables():
         text = (resources.files("latency.tables") / f"{name}{SUFFIX}").read_text(encoding="utf-8")

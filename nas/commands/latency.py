@@ -25,6 +25,8 @@ def command(
     width: Annotated[float | None, typer.Option(help="Width multiplier of a reference network.")] = None,
     resolution: Annotated[int | None, typer.Option(help="Input resolution, in pixels.")] = None,
     classes: Annotated[int | None, typer.Option(help="Number of classes.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Refuse a table for another number of threads.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="Refuse a table for another type: float32, int8.")] = None,
     measure: Annotated[bool, typer.Option("--measure", help="Time it on this host too, by ONNX Runtime.")] = False,
     json: shell.Json = False,
     debug: shell.Debug = False,
@@ -40,7 +42,7 @@ def command(
 
     network = load_network(arch, width, resolution, classes)
     with Console(stderr=True).status("timing on this host") if _measures(device) else nullcontext():
-        table = _measured_now(network) if _measures(device) else load_table(device)
+        table = _measured_now(network) if _measures(device) else load_table(device, dtype=dtype, threads=threads)
     added = table.missing(lower(network))
     extended = _complete(table, network) if added else table
     latency_ms = extended.estimate_ms(network)

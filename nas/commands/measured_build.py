@@ -1,7 +1,8 @@
 """The measuring half of nas-build-lut: progress, the build, the check and its table."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,19 +37,36 @@ def build_measured(
     check: int,
 ) -> tuple[LatencyTable, Check | None]:
     """Measure, write the table, check it on ``check`` networks, and write it again with what that showed."""
-    journal = Journal(path.with_name(path.name + JOURNAL_SUFFIX), source.facts)
+    with closing(Journal(path.with_name(path.name + JOURNAL_SUFFIX), source.facts)) as journal:
+        return _build(source, spaces, archs, path, journal, (protocol, check_protocol), check)
+
+
+def _build(
+    source: LatencySource,
+    spaces: Sequence[SearchSpace],
+    archs: Sequence[Arch],
+    path: Path,
+    journal: Journal,
+    protocols: tuple[Protocol, Protocol],
+    check: int,
+) -> tuple[LatencyTable, Check | None]:
+    protocol = protocols[0]
     planned = plan(spaces, archs, isinstance(source, ProfilingSource))
-    chains = planned.chains()
+    chains = planned.chains() + planned.profiled()
     found = sum(("table", chain) in journal.measured for chain in chains)
     if found:
         print(f"{found} of {len(chains)} were measured before and stand in {journal.path}; delete it to start over")
-    with _progress("networks" if planned.profile else "Ops and networks") as on_progress:
-        measurements = take(source, chains, journal, protocol, on_progress, profile=planned.profile)
+    with _progress("Ops, and networks whole") as on_progress:
+        measurements = take(source, planned.chains(), journal, protocol, on_progress)
+    if planned.covering:
+        with _progress("Ops inside networks") as on_progress:
+            profiled = replace(protocol, loads=min(protocol.loads, 2))  # each Op stands in several networks anyway
+            measurements += take(source, planned.profiled(), journal, profiled, on_progress, profile=True)
     table = table_from(planned, measurements, source.facts, date.today())
     save_table(table, path)
     if not check:
         return table, None
-    result = _check(source, spaces, planned, check, journal, (protocol, check_protocol), table, measurements)
+    result = _check(source, spaces, planned, check, journal, protocols, table, measurements)
     table = with_accuracy(table, result.table.accuracy)
     save_table(table, path)
     _draw(result, path.with_suffix(".check.html"), table)
@@ -65,13 +83,12 @@ def _check(
     table: LatencyTable,
     measurements: "Sequence[Measurement]",
 ) -> Check:
-    chains = check_networks(spaces, count, planned.networks)
+    chains = check_networks(spaces, count, (*planned.covering, *planned.teaching))
     with _progress("networks for the check, twice") as on_progress:
         timed = time_twice(source, chains, journal, protocols[1], on_progress)
     alone: list[Chain] = list(dict.fromkeys((op,) for chain in chains for op in chain))
-    part = "alone" if planned.profile else "table"
     with _progress("their Ops alone, for comparison") as on_progress:
-        singles = take(source, alone, journal, protocols[0], on_progress, part)
+        singles = take(source, alone, journal, protocols[0], on_progress)
     networks = [one for one in measurements if len(one.chain) > 1]
     return judge(table, networks, singles, timed)
 

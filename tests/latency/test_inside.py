@@ -1,11 +1,11 @@
 import pytest
 
-from latency.inside import Inside, predicted_without
+from latency.inside import Inside
 from latency.onnxruntime_source import onnxruntime_source, op_shares
 from latency.timing import Timing
 from search_spaces import Op, lower, reference
 
-A, B, C = (Op("conv", 8, 8, 8, channels) for channels in (8, 16, 24))
+A, B = (Op("conv", 8, 8, 8, channels) for channels in (8, 16))
 
 
 def test_an_op_takes_its_share_of_the_network_less_the_call_s_own_cost() -> None:
@@ -25,15 +25,6 @@ def test_an_op_that_stands_in_a_network_twice_has_the_mean_of_both() -> None:
 def test_an_op_that_the_runtime_left_out_still_has_a_time() -> None:
     timings = Inside((A, B), Timing(10.0), 0.0, (0.0, 1.0)).timings()
     assert 0 < timings[A].median_ms < 1e-4
-
-
-def test_each_network_is_predicted_by_the_others() -> None:
-    first = Inside((A, B), Timing(10.0), 0.0, (0.4, 0.6))
-    second = Inside((A, B), Timing(20.0), 0.0, (0.5, 0.5))
-    third = Inside((A, C), Timing(9.0), 0.0, (0.5, 0.5))  # C stands in no other
-    pairs = predicted_without([first, second, third], 0.0)
-    # A without the first: 10 and 4.5, their middle 7.25, B: 10; without the second: 4 and 4.5, B: 6
-    assert [(pair.predicted_ms, pair.measured_ms) for pair in pairs] == [(17.25, 10.0), (10.25, 20.0)]
 
 
 def test_nodes_count_to_the_op_that_they_are_named_after() -> None:
