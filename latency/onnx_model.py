@@ -4,7 +4,7 @@ Batch norms are folded into the convolutions; global pools are GlobalAveragePool
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -48,26 +48,29 @@ def onnx_model(
     *,
     batch: int | str = 1,
     normalisation: Normalisation | None = None,
+    quantisable: bool = False,
 ) -> onnx.ModelProto:
     """Write a chain of Ops as a graph from ``images``, (batch, channels, height, width), to ``logits``.
 
     ``layer`` gives each convolution of the Op at an index its weights. A chain that begins with a linear layer takes
-    (batch, channels); one that ends in one gives (batch, channels), any other the map of its last Op.
+    (batch, channels); one that ends in one gives (batch, channels), any other the map of its last Op. ``quantisable``
+    writes activations for which runtimes have float kernels alone in other words, as int8 needs them: HardSwish as
+    HardSigmoid and Mul, and a HardSigmoid that follows a convolution as Clip, the convolution's weights adapted.
     """
-    graph, flat = _Graph(), ops[0].kind == "linear"
+    graph, flat = Graph(quantisable), ops[0].is_vector
     x = graph.normalise(INPUT, normalisation) if normalisation else INPUT
     for index, op in enumerate(ops):
         layers = [(conv, layer(index, conv)) for conv in op.convolutions()]
         if op.kind == "pool":
             x = graph.add("GlobalAveragePool", f"pool.{index}", x)
-        elif op.kind == "linear":
+        elif op.is_vector:
             x = x if flat else graph.add("Flatten", f"flatten.{index}", x, axis=1)
             x = graph.linear(x, *layers[0])
             flat = True
         else:
             x = graph.block(x, op, layers)
     first, last = ops[0], ops[-1]
-    in_shape = [batch, first.in_channels, *([] if first.kind == "linear" else [first.height, first.width])]
+    in_shape = [batch, first.in_channels, *([] if first.is_vector else [first.height, first.width])]
     out_shape = [batch, last.out_channels, *([] if flat else [last.out_height, last.out_width])]
     return graph.model(in_shape, out_shape)
 
@@ -89,10 +92,11 @@ def random_layers(seed: int = 0) -> Callable[[int, Conv], Layer]:
     return layer
 
 
-class _Graph:
+class Graph:
     """Collects nodes and weights; a value has the name of the node that makes it."""
 
-    def __init__(self) -> None:
+    def __init__(self, quantisable: bool = False) -> None:
+        self.quantisable = quantisable
         self.nodes: list[onnx.NodeProto] = []
         self.weights: list[onnx.TensorProto] = []
 
@@ -129,8 +133,14 @@ class _Graph:
         return self.add("Add", f"{name}.skip", y, x)
 
     def convolve(self, x: str, conv: Conv, layer: Layer) -> str:
+        if self.quantisable and conv.activation == "hard_sigmoid":  # x / 6 + 1/2, to be clipped
+            layer = replace(
+                layer, weight=layer.weight / np.float32(6), bias=layer.bias / np.float32(6) + np.float32(0.5)
+            )
         inputs = x, self.weight(f"{layer.name}.weight", layer.weight), self.weight(f"{layer.name}.bias", layer.bias)
-        shape = {"kernel_shape": [conv.kernel] * 2, "strides": [conv.stride] * 2, "pads": [conv.kernel // 2] * 4}
+        shape = {"kernel_shape": [conv.kernel] * 2, "strides": [conv.stride] * 2, "pads": [conv.reach] * 4}
+        if conv.dilation > 1:
+            shape["dilations"] = [conv.dilation] * 2
         return self.activate(self.add("Conv", f"{layer.name}.conv", *inputs, **shape, group=conv.groups), conv, layer)
 
     def linear(self, x: str, conv: Conv, layer: Layer) -> str:
@@ -144,16 +154,22 @@ class _Graph:
             case None:
                 return x
             case "relu6":
-                limits = self.weight(f"{out}.low", 0.0), self.weight(f"{out}.high", 6.0)
-                return self.add("Clip", out, x, *limits)
+                return self.clip(out, x, 6.0)
             case "relu":
                 return self.add("Relu", out, x)
+            case "hswish" if self.quantisable:
+                return self.add("Mul", out, x, self.add("HardSigmoid", f"{out}.gate", x, alpha=1 / 6, beta=0.5))
+            case "hard_sigmoid" if self.quantisable:  # the rest of it is in the weights
+                return self.clip(out, x, 1.0)
             case "hswish":
                 return self.add("HardSwish", out, x)
             case "hard_sigmoid":
                 return self.add("HardSigmoid", out, x, alpha=1 / 6, beta=0.5)
             case "sigmoid":
                 return self.add("Sigmoid", out, x)
+
+    def clip(self, name: str, x: str, high: float) -> str:
+        return self.add("Clip", name, x, self.weight(f"{name}.low", 0.0), self.weight(f"{name}.high", high))
 
     def model(self, in_shape: Sequence[int | str], out_shape: Sequence[int | str]) -> onnx.ModelProto:
         self.nodes[-1].output[0] = OUTPUT

@@ -1,10 +1,10 @@
 """Whole-network latencies that others publish, as the networks that were measured."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from search_spaces import Arch, reference
-from search_spaces.arch import Activation
+from search_spaces.transforms import place_activation
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ _README = {
     0.35: (19.7, 14.6, 10.5, 6.9, 4.5),
 }
 # Howard et al. 2019, table 5, optimised h-swish: MobileNetV3-Large with h-swish only in layers at least so wide
-_TABLE_5: tuple[tuple[int | None, float], ...] = ((None, 50.5), (112, 51.0), (16, 53.5))
+_TABLE_5 = (("relu", 50.5), ("hswish@112", 51.0), ("hswish@16", 53.5))
 
 _FAMILIES = {"mnasnet_a1": "mnasnet and proxyless", "proxyless_mobile": "mnasnet and proxyless"}
 _CLASSES = 1001  # ImageNet's and a background class, as in the authors' code
@@ -96,9 +96,10 @@ def pixel1_hswish() -> list[Published]:
     No calibration sees them, so that they can check what an h-swish costs. Where ReLU is everywhere, the stem has it
     too (the paper doesn't say).
     """
+    large = reference("mobilenet_v3_large", 1.0, 224, _CLASSES)
     return [
-        Published(_hswish_from(width), "mobilenet_v3_large", ms, "Howard et al. 2019, table 5")
-        for width, ms in _TABLE_5
+        Published(place_activation(large, placement), large.name, ms, "Howard et al. 2019, table 5")
+        for placement, ms in _TABLE_5
     ]
 
 
@@ -134,14 +135,3 @@ def pixel3() -> list[Published]:
 def _published(row: _Row, source: str) -> Published:
     arch = reference(row.network, row.width, row.resolution, _CLASSES)
     return Published(arch, _FAMILIES.get(row.network, row.network), row.latency_ms, source)
-
-
-def _hswish_from(width: int | None) -> Arch:
-    arch = reference("mobilenet_v3_large", 1.0, 224, _CLASSES)
-    ends: Activation = "relu" if width is None else "hswish"
-    blocks = tuple(
-        replace(block, activation="relu" if width is None or block.out_channels < width else "hswish")
-        for block in arch.blocks
-    )
-    stem, head = replace(arch.stem, activation=ends), replace(arch.head, activation=ends)
-    return replace(arch, stem=stem, blocks=blocks, head=head)

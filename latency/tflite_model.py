@@ -27,14 +27,14 @@ def tflite_model(ops: Sequence[Op], layer: Callable[[int, Conv], Layer], *, exac
     project does; times are measured so. An ``exact`` file computes what `onnx_model`'s does: where SAME is another
     thing, operators of their own pad. ``InputError`` if ai-edge-litert is not installed.
     """
-    graph, first, flat = _Graph(exact), ops[0], ops[0].kind == "linear"
+    graph, first, flat = _Graph(exact), ops[0], ops[0].is_vector
     shape = (1, first.in_channels) if flat else (1, first.height, first.width, first.in_channels)
     images = x = graph.file.tensor(INPUT, shape)
     for index, op in enumerate(ops):
         layers = [(conv, layer(index, conv)) for conv in op.convolutions()]
         if op.kind == "pool":
             x = graph.global_pool(x, f"pool.{index}")
-        elif op.kind == "linear":
+        elif op.is_vector:
             x = x if flat else graph.flatten(x, f"flatten.{index}")
             x = graph.linear(x, *layers[0])
             flat = True
@@ -64,7 +64,9 @@ class _Graph:
         return self.arithmetic("ADD", name, y, self.pool(x, op.stride, f"{name}.pool") if op.skip == "pool" else x)
 
     def convolve(self, x: int, conv: Conv, layer: Layer) -> int:
-        x, window = self.window(x, conv.kernel, conv.stride, layer.name)
+        x, window = self.window(x, 2 * conv.reach + 1, conv.stride, layer.name)
+        if conv.dilation > 1:
+            window |= {"dilationHFactor": conv.dilation, "dilationWFactor": conv.dilation}
         shape = (1, conv.out_height, conv.out_width, conv.out_channels)
         if conv.depthwise:
             inputs = [x, *self.weights(layer, (1, 2, 3, 0))]

@@ -23,16 +23,18 @@ class Convolution(nn.Conv2d):
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (the name in nn.Conv2d)
         if self.kernel_size == (1, 1) and input.shape[2:] == (1, 1) and self.groups == 1:
             return F.linear(input.flatten(1), self.weight.flatten(1), self.bias)[:, :, None, None]
-        spare = max(0, self.kernel_size[0] // 2 - (max(input.shape[2:]) - 1))
+        dilation = self.dilation[0]
+        spare = max(0, self.kernel_size[0] // 2 - (max(input.shape[2:]) - 1) // dilation)
         weight = self.weight[:, :, spare:-spare, spare:-spare] if spare else self.weight
-        stride, padding = self.stride[0], self.kernel_size[0] // 2 - spare
+        stride, padding = self.stride[0], (self.kernel_size[0] // 2 - spare) * dilation
         if self._is_slow(input, weight.shape[3]) and torch.is_grad_enabled():
             return cast(Tensor, _Depthwise.apply(input, weight, stride, padding))  # type: ignore[no-untyped-call]
-        return F.conv2d(input, weight, self.bias, stride, padding, groups=self.groups)
+        return F.conv2d(input, weight, self.bias, stride, padding, dilation, self.groups)
 
     def _is_slow(self, input: Tensor, kernel: int) -> bool:  # noqa: A002
         """Tell whether the weight gradient would miss oneDNN's fast kernel: too wide, or wider than the map."""
         depthwise = self.groups == self.in_channels == self.out_channels and self.bias is None
+        depthwise = depthwise and self.dilation == (1, 1)  # the slices know none
         return depthwise and input.device.type == "cpu" and (kernel > _FAST_KERNEL or kernel > input.shape[3])
 
 

@@ -20,20 +20,22 @@ from search_spaces import Conv
 _Array = np.ndarray[Any, np.dtype[np.float32]]
 
 
-def export_onnx(model: Network, path: str | Path) -> None:
+def export_onnx(model: Network, path: str | Path, quantisable: bool = False) -> None:
     """Write a network to one file, as it computes in evaluation.
 
     Its input ``images`` is float32 (batch, 3, resolution, resolution), RGB in [0, 1], any batch size; its output
     ``logits`` is (batch, classes). The normalisation is part of the graph, unless it is that of an untrained network,
-    which changes nothing.
+    which changes nothing. ``quantisable`` spells the activations as `nas.quantise` needs them; the values are the same.
     """
     names = model.layer_names()
 
     def layer(index: int, conv: Conv) -> Layer:
         name = names[index][conv.role]
-        return Layer(name, *_folded(model.get_submodule(name)))
+        return Layer(name, *folded(model.get_submodule(name)))
 
-    proto = onnx_model(model.ops, layer, batch="batch", normalisation=_normalisation(model.normalise))
+    proto = onnx_model(
+        model.ops, layer, batch="batch", normalisation=normalisation_of(model.normalise), quantisable=quantisable
+    )
     onnx.checker.check_model(proto, full_check=True)
     onnx.save(proto, str(path))
 
@@ -54,13 +56,13 @@ def check_onnx(model: nn.Module, path: str | Path, images: np.ndarray[Any, np.dt
     return float(np.abs(exported - expected).max())
 
 
-def _normalisation(normalise: Normalise) -> Normalisation | None:
+def normalisation_of(normalise: Normalise) -> Normalisation | None:
     if not normalise.mean.any() and bool((normalise.std == 1).all()):
         return None
     return Normalisation(_array(normalise.mean), _array(normalise.std))
 
 
-def _folded(module: nn.Module) -> tuple[_Array, _Array]:
+def folded(module: nn.Module) -> tuple[_Array, _Array]:
     """Give weight and bias of a convolution or linear layer, its batch norm folded in."""
     if isinstance(module, ConvNorm):
         norm = module.norm
@@ -71,8 +73,8 @@ def _folded(module: nn.Module) -> tuple[_Array, _Array]:
         weight = module.conv.weight.detach().double() * scale[:, None, None, None]
         return _array(weight), _array(norm.bias.detach().double() - norm.running_mean.double() * scale)
     assert isinstance(module, nn.Conv2d | nn.Linear)
-    assert module.bias is not None  # squeeze-and-excite and linear layers have no batch norm
-    return _array(module.weight), _array(module.bias)
+    bias = torch.zeros(len(module.weight)) if module.bias is None else module.bias
+    return _array(module.weight), _array(bias)
 
 
 def _array(value: torch.Tensor) -> _Array:

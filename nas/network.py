@@ -22,6 +22,7 @@ from search_spaces import Arch, Conv, Op, lower
 
 BATCH_NORM_EPSILON = 1e-3  # Tan et al. 2019, published code
 BATCH_NORM_MOMENTUM = 0.01  # Howard et al. 2019, section 6.1.1: a decay of 0.99
+OUTPUT = ""  # no layer's role
 CLASSIFIER_DEVIATION = 0.01  # as in torchvision's MobileNetV3; fan-out would give ten classes logits in the tens
 
 _ACTIVATIONS: dict[str | None, type[nn.Module]] = {
@@ -42,19 +43,24 @@ def build(arch: Arch, *, dropout: float = 0.0, batch_norm_momentum: float = BATC
     TensorFlow's SAME sizes; at stride 2 SAME itself pads one pixel less at the top and left.
     """
     network = Network(arch, dropout)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = batch_norm_momentum
-        elif isinstance(module, nn.Conv2d):
-            # He et al. 2015 by fan-out; the groups count, or depthwise weights would start near 0
-            fan_out = module.kernel_size[0] * module.kernel_size[1] * module.out_channels / module.groups
-            nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
-        if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
-            nn.init.zeros_(module.bias)
+    initialise(network, batch_norm_momentum)
     if network.hidden is not None:  # no batch norm follows, so by its inputs: a short training has no time to scale it
         nn.init.kaiming_normal_(network.hidden.weight, nonlinearity="relu")
     nn.init.normal_(network.classifier.weight, std=CLASSIFIER_DEVIATION)
     return network
+
+
+def initialise(network: nn.Module, batch_norm_momentum: float = BATCH_NORM_MOMENTUM) -> None:
+    """Draw the weights of all convolutions (He et al. 2015, by fan-out), and set all biases to 0."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = batch_norm_momentum
+        elif isinstance(module, nn.Conv2d):
+            # the groups count, or depthwise weights would start near 0
+            fan_out = module.kernel_size[0] * module.kernel_size[1] * module.out_channels / module.groups
+            nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
+        if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+            nn.init.zeros_(module.bias)
 
 
 class Normalise(nn.Module):
@@ -99,14 +105,20 @@ class OpModule(nn.Module):
         self.gate = _ACTIVATIONS[gate[0] if gate else None]()
 
     def forward(self, x: Tensor) -> Tensor:
-        y = x
+        return self.maps(x)[OUTPUT]
+
+    def maps(self, x: Tensor) -> dict[str, Tensor]:
+        """Give the feature map behind each layer, by its role, and the block's own under ``OUTPUT``."""
+        y, made = x, {}
         for role, layer in self.layers():
             if role == "squeeze":  # Hu et al. 2018: one factor a channel, from the channels' means
-                y = y * self._gates(y)
+                y = y * self._gates(y)  # with the excite, which follows
             elif role != "excite":
-                made = layer(y)
-                y = torch.cat([y, made], dim=1) if role in self.appending else made
-        return y if self.op.skip == "none" else y + self._skipped(x)
+                new = layer(y)
+                y = torch.cat([y, new], dim=1) if role in self.appending else new
+            made[role] = y
+        made[OUTPUT] = y if self.op.skip == "none" else y + self._skipped(x)
+        return made
 
     def layers(self) -> list[tuple[str, nn.Module]]:
         """List the convolutions, with and without batch norm, in the order in which they run."""
@@ -162,7 +174,8 @@ def _convolution(conv: Conv) -> Convolution:
         conv.out_channels,
         conv.kernel,
         conv.stride,
-        padding=conv.kernel // 2,
+        padding=conv.reach,
+        dilation=conv.dilation,
         groups=conv.groups,
         bias=conv.bias,
     )

@@ -82,7 +82,8 @@ class Block:
     depthwise convolution, squeeze-and-excite after its activation, linear 1x1 projection (Howard et al. 2019, 4).
 
     ``skip`` adds the input (``identity``: stride 1, equal channels) or its 3x3 average pool of the same stride
-    (``pool``: equal channels) to the output.
+    (``pool``: equal channels) to the output. ``dilation`` is the distance between the taps of the kernel, in pixels
+    (atrous convolution, Chen et al. 2017, section 3.1); 1x1 convolutions have none.
     """
 
     __pydantic_config__ = STRICT
@@ -95,10 +96,12 @@ class Block:
     se: SqueezeExcite | None = None
     activation: Activation = "relu"
     skip: Skip = "none"
+    dilation: int = 1
 
     def __post_init__(self) -> None:
         kind = block_kind(self.kind)
         _check_positive("block", out_channels=self.out_channels, kernel=self.kernel, stride=self.stride)
+        _check_positive("block", dilation=self.dilation)
         _check_kernel("block", self.kernel)
         _check_choice("block", "activation", self.activation, get_args(Activation))
         _check_choice("block", "skip", self.skip, get_args(Skip))
@@ -165,5 +168,8 @@ class Arch:
     def key(self) -> str:
         """16 hexadecimal digits that name this network's structure, whatever its ``name``."""
         structure = {field: value for field, value in asdict(self).items() if field != "name"}
+        for block in structure["blocks"]:
+            if block["dilation"] == 1:  # as in the keys of runs that were made before there was a choice
+                del block["dilation"]
         text = json.dumps(structure, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]

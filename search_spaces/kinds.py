@@ -8,17 +8,18 @@ import functools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING
 
 from search_spaces.errors import InputError
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint, EntryPoints
+
     from search_spaces.op import Conv, Op
 
 ENTRY_POINTS = "nas.blocks"
 SEPARABLE = "dconv"  # in space files: an inverted residual that expands nothing
-_OTHER_OPS = ("pool", "linear")  # Ops of the head, which are no blocks
+_OTHER_OPS = ("pool", "linear", "matmul")  # Ops of the head, which are no blocks
 _NAME = re.compile(r"[a-z][a-z_]*")
 _CHOICE = re.compile(r"(?P<name>[a-z][a-z_]*)(?P<ratio>\d+(\.\d+)?)?")
 
@@ -33,11 +34,13 @@ class BlockKind:
 
     ``name``: lower-case letters and ``_``; in a space file a ratio follows it if the kind ``expands`` (``mbconv6``).
     ``convolutions``: from an `Op`, with its sizes, to its convolutions; roles are unique in an Op and name its layers.
+    ``in_spaces``: whether a space file may choose it; what is part of a head is not to be searched.
     """
 
     name: str
     convolutions: Callable[["Op"], list["Conv"]]
     expands: bool = True
+    in_spaces: bool = True
 
 
 _kinds: dict[str, BlockKind] = {}
@@ -69,7 +72,7 @@ def block_kind(name: str) -> BlockKind:
 
 def known_kinds() -> list[str]:
     """List the names of all kinds, registered and installed."""
-    return sorted({*_kinds, *entry_points(group=ENTRY_POINTS).names})
+    return sorted({*_kinds, *_installed().names})
 
 
 def is_op_kind(name: str) -> bool:
@@ -88,9 +91,9 @@ def parse_choice(text: str) -> tuple[BlockKind, float]:
         return block_kind("mbconv"), 1.0
     if match and _exists(match["name"]):
         kind, ratio = block_kind(match["name"]), float(match["ratio"] or 0)
-        if ratio >= 1 if kind.expands else match["ratio"] is None:
+        if kind.in_spaces and (ratio >= 1 if kind.expands else match["ratio"] is None):
             return kind, ratio
-    kinds = [block_kind(name) for name in known_kinds()]
+    kinds = [kind for kind in map(block_kind, known_kinds()) if kind.in_spaces]
     plain = sorted([SEPARABLE, *(kind.name for kind in kinds if not kind.expands)])
     ratios = " or ".join(f"{kind.name}E" for kind in kinds if kind.expands)
     raise KindError(
@@ -107,12 +110,18 @@ def choice_name(name: str, in_channels: int, expanded: int) -> str:
     return f"{name}{round(expanded / in_channels, 1):g}"
 
 
+def _installed() -> "EntryPoints":
+    from importlib.metadata import entry_points  # slow to import, and slow to ask: only for a name that is not known
+
+    return entry_points(group=ENTRY_POINTS)
+
+
 def _exists(name: str) -> bool:
-    return name in _kinds or name in entry_points(group=ENTRY_POINTS).names  # it takes long to look for the latter
+    return name in _kinds or name in _installed().names
 
 
 def _load(name: str) -> None:
-    found = [point for point in entry_points(group=ENTRY_POINTS) if point.name == name]
+    found = [point for point in _installed() if point.name == name]
     if not found:
         raise KindError(f"unknown block kind {name!r}; known are {', '.join(known_kinds())} (docs/own-blocks.md)")
     kind = _loaded(found[0])
@@ -121,7 +130,7 @@ def _load(name: str) -> None:
     register_kind(kind)
 
 
-def _loaded(point: EntryPoint) -> object:
+def _loaded(point: "EntryPoint") -> object:
     try:
         return point.load()
     except Exception as error:  # it is a stranger's module: anything may be wrong with it

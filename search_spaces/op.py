@@ -4,7 +4,7 @@ Latency, MACs, parameters and torch modules all come from here, so that no two o
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from search_spaces.arch import INPUT_CHANNELS, Activation, Arch, Block, Gate, Skip, SqueezeExcite
 from search_spaces.kinds import BlockKind, block_kind, is_op_kind, register_kind
@@ -18,7 +18,7 @@ class Conv:
 
     ``role`` names it. ``squeeze`` reads the map's mean, and ``excite`` makes factors from that for the map's channels;
     all others take the map that the one before made, and give the next. With ``appends`` a convolution's result is put
-    behind its input's channels, rather than in their place.
+    behind its input's channels, rather than in their place. The taps of its kernel are ``dilation`` pixels apart.
     """
 
     role: str
@@ -32,6 +32,8 @@ class Conv:
     batch_norm: bool = True
     activation: Activation | Gate | None = None
     appends: bool = False
+    dilation: int = 1
+    biased: bool = True
 
     @property
     def depthwise(self) -> bool:
@@ -40,8 +42,13 @@ class Conv:
 
     @property
     def bias(self) -> bool:
-        """Convolutions that feed a batch norm have no bias; all others have one."""
-        return not self.batch_norm
+        """Convolutions that feed a batch norm have no bias; all others have one, unless ``biased`` says no."""
+        return self.biased and not self.batch_norm
+
+    @property
+    def reach(self) -> int:
+        """How far the kernel sees from its middle, in pixels: what the map is padded by on every side."""
+        return self.kernel // 2 * self.dilation
 
     @property
     def weights(self) -> int:
@@ -57,7 +64,8 @@ class Op:
     """The signature of one measured unit: everything its time depends on.
 
     ``kind`` is that of a `Block` (the stem and the head's convolution are ``conv``), or ``pool``, the global average
-    pool, or ``linear``, a fully connected layer. ``height`` and ``width`` are the input's, in pixels.
+    pool, or ``linear``, a fully connected layer, or ``matmul``, one without a bias; on a map those two work at each
+    pixel. ``height`` and ``width`` are the input's, in pixels.
     """
 
     kind: str
@@ -71,6 +79,7 @@ class Op:
     se: SqueezeExcite | None = None
     activation: Activation | None = None
     skip: Skip = "none"
+    dilation: int = 1
 
     @property
     def out_height(self) -> int:
@@ -81,12 +90,18 @@ class Op:
         return 1 if self.kind == "pool" else -(-self.width // self.stride)
 
     @property
+    def is_vector(self) -> bool:
+        """Whether the Op is a fully connected layer on a vector, not on the pixels of a map."""
+        return self.kind in ("linear", "matmul") and (self.height, self.width) == (1, 1)
+
+    @property
     def key(self) -> str:
         """The Op in one readable word; `Op.parse` reads it back."""
         se = f"{self.se.channels}{self.se.gate}" if self.se else "0"
         return (
             f"{self.kind}-{self.height}x{self.width}x{self.in_channels}-{self.out_channels}-k{self.kernel}"
             f"-s{self.stride}-e{self.expanded}-se{se}-{self.activation or 'linear'}-{self.skip}"
+            + ("" if self.dilation == 1 else f"-d{self.dilation}")  # tables were made before there was a choice
         )
 
     @classmethod
@@ -109,15 +124,28 @@ class Op:
             se=SqueezeExcite(int(part["squeeze"]), gate) if gate else None,  # type: ignore[arg-type]
             activation=None if part["activation"] == "linear" else part["activation"],  # type: ignore[arg-type]
             skip=part["skip"],  # type: ignore[arg-type]
+            dilation=int(part["dilation"] or 1),
         )
 
     def convolutions(self) -> list[Conv]:
         """List the Op's convolutions in the order in which they run."""
         if self.kind == "pool":
             return []
-        if self.kind == "linear":
-            return [Conv("linear", self.in_channels, self.out_channels, batch_norm=False, activation=self.activation)]
+        if self.kind in ("linear", "matmul"):
+            return [self._linear()]
         return block_kind(self.kind).convolutions(self)
+
+    def _linear(self) -> Conv:
+        return Conv(
+            "linear" if self.is_vector else "pointwise",
+            self.in_channels,
+            self.out_channels,
+            out_height=self.height,
+            out_width=self.width,
+            batch_norm=False,
+            activation=self.activation,
+            biased=self.kind == "linear",
+        )
 
     def squeeze_excite(self, channels: int) -> list[Conv]:
         """List the two convolutions of the Op's squeeze-and-excite, if it has one, on a map of so many channels."""
@@ -133,7 +161,7 @@ class Op:
 _KEY = re.compile(
     r"(?P<kind>[a-z][a-z_]*)-(?P<height>\d+)x(?P<width>\d+)x(?P<in_channels>\d+)-(?P<out_channels>\d+)"
     r"-k(?P<kernel>\d+)-s(?P<stride>\d+)-e(?P<expanded>\d+)-se(?P<squeeze>\d+)(?P<gate>sigmoid|hard_sigmoid)?"
-    r"-(?P<activation>relu|relu6|hswish|linear)-(?P<skip>none|identity|pool)"
+    r"-(?P<activation>relu|relu6|hswish|linear)-(?P<skip>none|identity|pool)(-d(?P<dilation>\d+))?"
 )
 
 
@@ -151,17 +179,19 @@ def block_op(block: Block, height: int, width: int, in_channels: int) -> Op:
         block.se,
         block.activation,
         block.skip,
+        block.dilation,
     )
 
 
-def lower(arch: Arch) -> list[Op]:
+def lower(arch: Arch, size: tuple[int, int] | None = None) -> list[Op]:
     """Walk a network from image to logits and list its Ops: stem, one a block, head convolution, pool, linear layers.
 
-    Every convolution pads so that its output is ceil(input / stride), TensorFlow's SAME size.
+    Every convolution pads so that its output is ceil(input / stride), TensorFlow's SAME size. ``size`` is the image's
+    height and width in pixels, where it is not the square of the network's own resolution.
     """
     stem = arch.stem
-    size = arch.resolution
-    first = Op("conv", size, size, INPUT_CHANNELS, stem.channels, stem.kernel, stem.stride, activation=stem.activation)
+    image = size or (arch.resolution, arch.resolution)
+    first = Op("conv", *image, INPUT_CHANNELS, stem.channels, stem.kernel, stem.stride, activation=stem.activation)
     ops = [first]
     for block, channels in arch.with_inputs():
         ops.append(block_op(block, ops[-1].out_height, ops[-1].out_width, channels))
@@ -195,6 +225,7 @@ def _full_convolution(op: Op) -> list[Conv]:
         op.out_height,
         op.out_width,
         activation=op.activation,
+        dilation=op.dilation,
     )
     return [full, *op.squeeze_excite(op.out_channels)]
 
@@ -203,7 +234,8 @@ def _inverted_residual(op: Op) -> list[Conv]:
     convs, wide, small = [], op.expanded, (op.out_height, op.out_width)
     if wide != op.in_channels:
         convs.append(Conv("expand", op.in_channels, wide, 1, 1, 1, op.height, op.width, activation=op.activation))
-    convs.append(Conv("depthwise", wide, wide, op.kernel, op.stride, wide, *small, activation=op.activation))
+    filtering = Conv("depthwise", wide, wide, op.kernel, op.stride, wide, *small, activation=op.activation)
+    convs.append(replace(filtering, dilation=op.dilation))
     convs += op.squeeze_excite(wide)
     convs.append(Conv("project", wide, op.out_channels, 1, 1, 1, *small))
     return convs

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from typing import Literal, get_args
 
 from search_spaces.arch import Activation, Arch, Block, Head, Skip, SqueezeExcite, Stem
 from search_spaces.errors import InputError
 from search_spaces.rounding import round_channels
+
+Rule = Literal["paper", "torchvision"]
 
 # kernel, expanded, out, squeeze-and-excite, activation, stride: Howard et al. 2019, tables 1 and 2
 _V3Row = tuple[int, int, int, bool, Activation, int]
@@ -96,27 +99,33 @@ _PROXYLESS_MOBILE: list[_Stage] = [  # Cai et al. 2019, figure 4 (mobile)
 ]
 
 
-def _v3(rows: Sequence[_V3Row], last: int, hidden: int) -> Callable[[str, Fraction, int, int], Arch]:
+_Make = Callable[[str, Fraction, int, int], Arch]
+
+
+def _v3(rows: Sequence[_V3Row], last: int, hidden: int, rule: Rule) -> _Make:
     def make(name: str, width: Fraction, resolution: int, classes: int) -> Arch:
         stem = Stem(round_channels(16 * width), activation="hswish")
         blocks: list[Block] = []
         published, channels = 16, stem.channels
-        for kernel, expanded, out, se, activation, stride in rows:
+        for kernel, expanded, out, has_se, activation, stride in rows:
             # relative to the already rounded input: the rule that reproduces table 9
-            wide = round_channels(channels * Fraction(expanded, published))
-            gate = SqueezeExcite(round_channels(wide / 4), "hard_sigmoid") if se else None
-            blocks.append(_mbconv(channels, wide, round_channels(out * width), kernel, stride, activation, gate))
+            wide = round_channels(channels * Fraction(expanded, published) if rule == "paper" else expanded * width)
+            se = SqueezeExcite(round_channels(Fraction(wide, 4)), "hard_sigmoid") if has_se else None
+            blocks.append(_mbconv(channels, wide, round_channels(out * width), kernel, stride, activation, se))
             published, channels = out, blocks[-1].out_channels
-        # the layer after the pool is not scaled; Small at 1.25 alone needs 1280 for its published 3.6 M parameters
-        head = Head(round_channels(last * width), min(1280, round_channels(hidden * max(width, Fraction(1)))), "hswish")
-        return Arch(name, resolution, classes, stem, tuple(blocks), head)
+        if rule == "paper":
+            # the layer after the pool is not scaled; Small at 1.25 alone needs 1280 for its published 3.6 M parameters
+            ends = round_channels(last * width), min(1280, round_channels(hidden * max(width, Fraction(1))))
+        else:
+            ends = 6 * channels, round_channels(hidden * width)
+        return Arch(name, resolution, classes, stem, tuple(blocks), Head(*ends, "hswish"))
 
     return make
 
 
 def _staged(
     stages: Sequence[_Stage], stem_channels: int, activation: Activation, multiple: int, scale_head: bool
-) -> Callable[[str, Fraction, int, int], Arch]:
+) -> _Make:
     def make(name: str, width: Fraction, resolution: int, classes: int) -> Arch:
         stem = Stem(round_channels(stem_channels * width), activation=activation)
         blocks: list[Block] = []
@@ -140,9 +149,9 @@ def _mbconv(
     return Block("mbconv", out, kernel, stride, wide, se, activation, skip)
 
 
-_NETWORKS = {
-    "mobilenet_v3_large": _v3(_V3_LARGE, 960, 1280),
-    "mobilenet_v3_small": _v3(_V3_SMALL, 576, 1024),
+_NETWORKS: dict[str, _Make] = {
+    "mobilenet_v3_large": _v3(_V3_LARGE, 960, 1280, "paper"),
+    "mobilenet_v3_small": _v3(_V3_SMALL, 576, 1024, "paper"),
     "mobilenet_v2": _staged(_V2, 32, "relu6", multiple=8, scale_head=True),
     "mnasnet_a1": _staged(_MNASNET_A1, 32, "relu", multiple=1, scale_head=False),
     "mnasnet_b1": _staged(_MNASNET_B1, 32, "relu", multiple=1, scale_head=False),
@@ -151,19 +160,59 @@ _NETWORKS = {
 }
 
 
+_TORCHVISION: dict[str, _Make] = {  # torchvision 0.24
+    "mobilenet_v3_large": _v3(_V3_LARGE, 960, 1280, "torchvision"),
+    "mobilenet_v3_small": _v3(_V3_SMALL, 576, 1024, "torchvision"),
+    "mobilenet_v2": _NETWORKS["mobilenet_v2"],  # the same at every width
+    "mnasnet_b1": _NETWORKS["mnasnet_b1"],
+}
+_RULES: dict[Rule, dict[str, _Make]] = {"paper": _NETWORKS, "torchvision": _TORCHVISION}
+
+
 def references() -> list[str]:
     """List the names that `reference` knows."""
     return sorted(_NETWORKS)
 
 
-def reference(name: str, width: float = 1.0, resolution: int = 224, classes: int = 1000) -> Arch:
-    """Give a published network, its widths multiplied by ``width``; ``InputError`` for an unknown name.
+def reference(name: str, width: float = 1.0, resolution: int = 224, classes: int = 1000, rule: Rule = "paper") -> Arch:
+    """Give a published network, its widths multiplied by ``width``; ``InputError`` says what is allowed.
 
-    Expansions are relative to the rounded input, and the layer after MobileNetV3's pool is not scaled, as in the
-    published tables (Howard et al. 2019, table 9).
+    By the ``paper``'s rule expansions are relative to the rounded input, and the layer after MobileNetV3's pool is not
+    scaled, as in the published tables (Howard et al. 2019, table 9). ``torchvision`` scales and rounds each width by
+    itself, and has four of the networks. At width 1 the two are one.
     """
     if name not in _NETWORKS:
         raise InputError(f"unknown network {name!r}; known are {', '.join(references())}")
+    if rule not in _RULES:
+        raise InputError(f"rule must be {' or '.join(get_args(Rule))}, got {rule!r}")
+    if name not in _RULES[rule]:
+        raise InputError(f"torchvision has no {name}; rule 'torchvision' is for {', '.join(sorted(_TORCHVISION))}")
+    _check_width(name, width)
+    arch = _RULES[rule][name](name, Fraction(str(width)), resolution, classes)
+    check_resolution(arch)
+    return arch
+
+
+def check_resolution(arch: Arch) -> None:
+    """Raise ``InputError`` if a stride would get a single pixel, and so have nothing left to make smaller."""
+    strides = [stride for stride in (arch.stem.stride, *(block.stride for block in arch.blocks)) if stride > 1]
+    least = 1
+    for stride in reversed(strides):
+        least = max(2, stride * (least - 1) + 1)  # outputs are ceil(input / stride)
+    if arch.resolution < least:
+        raise InputError(
+            f"a resolution of {arch.resolution} is too small for {arch.name!r}: its {len(strides)} strides leave "
+            f"single pixels before the last of them; give {least} or more, or drop strides with proxy_arch"
+        )
+
+
+def _check_width(name: str, width: float) -> None:
     if not 0 < width <= 16:
         raise InputError(f"width must be above 0 and at most 16, got {width}")
-    return _NETWORKS[name](name, Fraction(str(width)), resolution, classes)
+    arch = _NETWORKS[name](name, Fraction(1), 224, 1)
+    narrowest = min(arch.stem.channels, *(block.out_channels for block in arch.blocks))
+    if narrowest * width < 1:
+        raise InputError(
+            f"width {width:g} leaves nothing of {name}'s layers of {narrowest} channels; "
+            f"give at least {1 / narrowest:g}"
+        )

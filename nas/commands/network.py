@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from search_spaces import Arch, FileError, InputError, load_arch, reference, references
+from search_spaces import Arch, FileError, InputError, check_resolution, load_arch, reference, references
 
 
 def load_network(
@@ -20,8 +20,10 @@ def load_network(
         raise InputError(f"a width multiplier is for reference networks; {name_or_path} has its widths written out")
     else:
         arch = load_arch(name_or_path)
-    return replace(
+    sized = replace(
         arch,
         resolution=arch.resolution if resolution is None else resolution,
         classes=arch.classes if classes is None else classes,
     )
+    check_resolution(sized)
+    return sized

@@ -1,8 +1,27 @@
 """Multiply-accumulates and parameters, against numbers worked out by hand and published ones."""
 
+import random
+
 import pytest
 
-from search_spaces import Arch, Block, Count, Head, Op, SqueezeExcite, Stem, count, count_op, lower, reference
+from nas.network import build
+from search_spaces import (
+    Arch,
+    Block,
+    Count,
+    Head,
+    Op,
+    SqueezeExcite,
+    Stem,
+    count,
+    count_op,
+    load_space,
+    lower,
+    reference,
+    shipped_spaces,
+)
+from search_spaces.count import count_ops
+from tests.search_spaces.built import built_params, named_params
 
 
 def test_count_of_a_small_network_by_hand() -> None:
@@ -17,9 +36,47 @@ def test_count_of_a_small_network_by_hand() -> None:
     #   head        24*40      = 960            960*16 = 15,360        40
     #   hidden      40*20      = 800            800                    bias 20
     #   classes     20*10      = 200            200                    bias 10
-    expected = Count(macs=72_168, weights=4_512, biases=70, batch_norm_channels=136)
+    #   the squeeze-and-excite scales 32 channels of 4x4
+    expected = Count(macs=72_168, weights=4_512, biases=70, batch_norm_channels=136, scaled_elements=512)
     assert count(arch) == expected
-    assert expected.params == 4_512 + 70 + 2 * 136
+
+
+def test_each_convention_of_counting_by_hand() -> None:
+    counted = Count(macs=1_000, weights=600, biases=50, batch_norm_channels=7, hswish_elements=30, scaled_elements=4)
+    assert counted.macs_profiled == 1_000 + 2 * 30 + 4
+    assert counted.params == 600 + 50 + 2 * 7
+    assert counted.params_no_norm == 600 + 50
+    assert counted.params_folded == 600 + 50 + 7
+
+
+def test_elements_under_hswish_and_gates_are_counted_where_they_are() -> None:
+    # expansion on 8x8, depthwise on 4x4, the projection is linear; the gate scales what the depthwise one gives
+    op = Op("mbconv", 8, 8, 4, 12, 3, 2, 20, SqueezeExcite(8, "hard_sigmoid"), "hswish")
+    assert count_op(op).hswish_elements == 20 * 64 + 20 * 16
+    assert count_op(op).scaled_elements == 20 * 16
+    # a full convolution is scaled where it has become narrower
+    full = Op("conv", 8, 6, 4, 12, 3, 2, se=SqueezeExcite(8, "sigmoid"), activation="hswish")
+    assert (count_op(full).hswish_elements, count_op(full).scaled_elements) == (12 * 12, 12 * 12)
+    # a fully connected layer is on one pixel
+    assert count_op(Op("linear", 1, 1, 576, 1024, activation="hswish")).hswish_elements == 1024
+
+
+@pytest.mark.parametrize(
+    ("name", "hswish", "scaled"),
+    [  # a walk of public code: h-swish on maps, and on the 1280 and 1024 features behind the pool
+        ("mobilenet_v3_large", 1_509_984 + 1_280, 597_408),
+        ("mobilenet_v3_small", 798_112 + 1_024, 285_376),
+    ],
+)
+def test_mobilenet_v3_has_its_elements_under_hswish_and_gates(name: str, hswish: int, scaled: int) -> None:
+    counted = count(reference(name))
+    assert (counted.hswish_elements, counted.scaled_elements) == (hswish, scaled)
+
+
+def test_ops_are_counted_together_as_their_network() -> None:
+    arch = reference("mnasnet_a1")
+    assert count_ops(lower(arch)) == count(arch)
+    assert count_ops([]) == Count()
 
 
 def test_count_of_a_full_convolution_by_hand() -> None:
@@ -40,7 +97,7 @@ def test_mobilenet_v3_with_1001_classes_has_its_exact_counts(
     counted = count(reference(name, classes=1001))
     assert counted.macs == macs
     assert counted.weights == weights
-    assert counted.weights + counted.biases == weights_and_biases
+    assert counted.params_no_norm == weights_and_biases
     assert counted.params == params
 
 
@@ -119,7 +176,7 @@ def test_mobilenet_v2_at_other_sizes_has_its_counts(
 ) -> None:
     counted = count(reference("mobilenet_v2", width, resolution, classes=1001))
     assert round(counted.macs / 1e6, 4) == macs_m
-    assert round((counted.weights + counted.biases) / 1e6, 4) == params_m
+    assert round(counted.params_no_norm / 1e6, 4) == params_m
 
 
 def test_macs_of_mobilenet_v3_large_by_kind_of_layer() -> None:
@@ -131,3 +188,10 @@ def test_macs_of_mobilenet_v3_large_by_kind_of_layer() -> None:
     assert totals["depthwise"] == 18_392_640
     assert totals["squeeze"] + totals["excite"] == 1_507_200
     assert totals["linear"] == 2_510_080
+
+
+@pytest.mark.parametrize("name", shipped_spaces())
+def test_200_networks_of_each_space_have_the_parameters_that_are_counted(name: str) -> None:
+    space, rng = load_space(name), random.Random(4)
+    archs = [space.decode(space.sample(rng)) for _ in range(200)]
+    assert [built_params(build, arch) for arch in archs] == [named_params(count(arch)) for arch in archs]

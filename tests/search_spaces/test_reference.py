@@ -2,7 +2,8 @@
 
 import pytest
 
-from search_spaces import Arch, Block, InputError, reference, references
+from search_spaces import Arch, Block, Head, InputError, Stem, count, reference, references
+from search_spaces.reference import check_resolution
 
 # expanded/out, sN: squeeze-and-excite to N channels; the public code's widths for Howard et al. 2019, table 9
 LARGE = {
@@ -98,3 +99,81 @@ def test_a_width_that_no_network_has_is_refused(width: float) -> None:
 
 def test_every_published_network_has_a_key_of_its_own() -> None:
     assert len({reference(name).key for name in references()}) == 7
+
+
+# torchvision 0.24 itself, built and walked: parameters, multiply-accumulates at 224 px
+TORCHVISION = [
+    ("mobilenet_v3_large", 1.25, 8_164_744, 343_461_000),
+    ("mobilenet_v3_large", 1.0, 5_483_032, 216_589_760),
+    ("mobilenet_v3_large", 0.75, 3_377_576, 140_033_816),
+    ("mobilenet_v3_large", 0.5, 1_734_576, 64_962_192),
+    ("mobilenet_v3_large", 0.35, 997_064, 35_278_408),
+    ("mobilenet_v3_large", 0.2, 446_400, 17_789_064),
+    ("mobilenet_v3_small", 1.25, 3_644_912, 88_155_944),
+    ("mobilenet_v3_small", 1.0, 2_542_856, 56_510_400),
+    ("mobilenet_v3_small", 0.75, 1_653_920, 39_115_576),
+    ("mobilenet_v3_small", 0.5, 917_264, 18_970_736),
+    ("mobilenet_v3_small", 0.35, 558_744, 11_238_936),
+    ("mobilenet_v3_small", 0.2, 295_472, 7_268_696),
+    ("mobilenet_v2", 1.4, 6_108_776, 582_195_824),
+    ("mobilenet_v2", 0.35, 1_677_128, 59_285_808),
+    ("mnasnet_b1", 1.3, 6_282_256, 526_362_432),
+    ("mnasnet_b1", 0.75, 3_170_208, 215_493_104),
+    ("mnasnet_b1", 0.5, 2_218_512, 104_455_968),
+]
+
+
+@pytest.mark.parametrize(("name", "width", "params", "macs"), TORCHVISION)
+def test_torchvisions_rule_gives_torchvisions_counts(name: str, width: float, params: int, macs: int) -> None:
+    counted = count(reference(name, width, rule="torchvision"))
+    assert (counted.params, counted.macs) == (params, macs)
+
+
+def test_torchvisions_rule_scales_each_width_by_itself() -> None:
+    # 72 * 0.75 = 54 -> 56, 120 * 0.75 = 90 -> 88, 160 * 0.75 = 120 and six times that, 1280 * 0.75 = 960
+    arch = reference("mobilenet_v3_large", 0.75, rule="torchvision")
+    assert [arch.blocks[index].expanded for index in (2, 4)] == [56, 88]
+    assert (arch.head.conv_channels, arch.head.hidden_channels) == (720, 960)
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v3_large", "mobilenet_v3_small", "mobilenet_v2", "mnasnet_b1"])
+def test_at_width_1_both_rules_give_one_network(name: str) -> None:
+    assert reference(name, rule="torchvision") == reference(name)
+
+
+def test_a_rule_that_is_none_is_refused_with_those_that_are() -> None:
+    with pytest.raises(InputError) as caught:
+        reference("mobilenet_v2", rule="keras")  # type: ignore[arg-type]
+    assert str(caught.value) == "rule must be paper or torchvision, got 'keras'"
+
+
+def test_a_network_that_torchvision_has_not_is_refused() -> None:
+    with pytest.raises(InputError) as caught:
+        reference("proxyless_mobile", rule="torchvision")
+    assert str(caught.value) == (
+        "torchvision has no proxyless_mobile; rule 'torchvision' is for mnasnet_b1, mobilenet_v2, mobilenet_v3_large, "
+        "mobilenet_v3_small"
+    )
+
+
+def test_a_width_that_leaves_nothing_of_a_layer_is_refused() -> None:
+    with pytest.raises(InputError) as caught:
+        reference("mobilenet_v3_large", 0.05)  # 16 channels * 0.05 = 0.8
+    assert str(caught.value) == (
+        "width 0.05 leaves nothing of mobilenet_v3_large's layers of 16 channels; give at least 0.0625"
+    )
+    assert reference("mobilenet_v3_large", 0.0625).stem.channels == 8
+
+
+def test_a_resolution_that_is_too_small_for_the_strides_is_refused() -> None:
+    with pytest.raises(InputError) as caught:
+        reference("mobilenet_v3_small", resolution=16)  # 16, 8, 4, 2, 1: nothing left for the fifth
+    assert str(caught.value) == (
+        "a resolution of 16 is too small for 'mobilenet_v3_small': its 5 strides leave single pixels before the last "
+        "of them; give 17 or more, or drop strides with proxy_arch"
+    )
+    assert reference("mobilenet_v3_small", resolution=17).resolution == 17  # 17, 9, 5, 3, 2, 1
+
+
+def test_a_network_without_strides_takes_any_image() -> None:
+    check_resolution(Arch("flat", 1, 2, Stem(8, stride=1), (Block("conv", 8, 3, 1),), Head(8)))
