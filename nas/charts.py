@@ -135,6 +135,17 @@ def entropy_chart(updates: Sequence[Mapping[str, Any]]) -> Chart | None:
     return _plain(figure)
 
 
+def line_chart(x_title: str, y_title: str, x: Sequence[float], lines: Mapping[str, Sequence[float]]) -> Chart:
+    """Draw named lines over common x values."""
+    figure = _figure(html.escape(x_title), html.escape(y_title))
+    for name, values in lines.items():
+        hover = "%{x}: %{y:.4g}<extra>" + html.escape(name) + "</extra>"
+        figure.add_scatter(name=html.escape(name), mode="lines+markers", x=list(x), y=list(values), hovertemplate=hover)
+    figure.update_traces(line={"color": BLUE, "width": 2} if len(lines) == 1 else {"width": 2}, marker={"size": 5})
+    figure.update_layout(showlegend=len(lines) > 1)
+    return _plain(figure)
+
+
 def _points(trials: Sequence[Trial], descriptions: Mapping[str, str]) -> dict[str, Any]:
     return {
         "x": [t.latency_ms for t in trials],

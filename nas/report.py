@@ -30,13 +30,13 @@ def write_report(run: Path) -> Path:
 
 def render(report: Report) -> str:
     """Make the page; the template escapes whatever comes from files."""
-    scripts = [get_plotlyjs(), _resource("report.js")]
+    scripts = [get_plotlyjs(), resource("report.js")]
     networks = _networks(report)
     descriptions = {key: describe(arch) for key, arch in networks.items()}
     charts = _charts(report, descriptions)
     shown = report.network
     page = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    return page.from_string(_resource("report.html")).render(
+    return page.from_string(resource("report.html")).render(
         title=title(report),
         facts=key_facts(report),
         report=report,
@@ -51,9 +51,9 @@ def render(report: Report) -> str:
         failures=[trial for trial in report.trials if trial.state == "failed"],
         config=list(flatten(report.config)),
         environment=list(flatten(report.environment)),
-        styles=Markup(_resource("report.css")),  # ours, as are the scripts
+        styles=Markup(resource("report.css")),  # ours, as are the scripts
         scripts=[Markup(script) for script in scripts],
-        policy="script-src " + " ".join(_hash(script) for script in scripts),
+        policy="script-src " + " ".join(script_hash(script) for script in scripts),
         data={"charts": charts, "overhead_ms": _overhead_ms(report), **_clickable(report, networks)},
     )
 
@@ -123,10 +123,11 @@ def _clickable(report: Report, networks: dict[str, Arch]) -> dict[str, Any]:
     }
 
 
-def _resource(name: str) -> str:
+def resource(name: str) -> str:
+    """Read a file of the pages: a template, a style sheet or a script."""
     return (resources.files("nas") / "page" / name).read_text(encoding="utf-8")
 
 
-def _hash(script: str) -> str:
+def script_hash(script: str) -> str:
     """Name a script for the page's content security policy, which lets no other run."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"

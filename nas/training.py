@@ -70,7 +70,7 @@ def train(
     epochs done and the mean training loss of the last one.
     """
     begin = time.perf_counter()
-    with _torch_state(seed, device, threads):
+    with torch_state(seed, device, threads):
         model = build(arch, dropout=recipe.dropout, batch_norm_momentum=recipe.batch_norm_momentum)
         model.normalise.load_state_dict(normalisation(data))
         loss, rate = _fit(model, data, recipe, seed, device, on_epoch)
@@ -90,7 +90,7 @@ def fit(
 ) -> Trained:
     """Train a network further, in place, from the weights and the normalisation that it has; else as `train`."""
     begin = time.perf_counter()
-    with _torch_state(seed, device, threads):
+    with torch_state(seed, device, threads):
         loss, rate = _fit(model, data, recipe, seed, device, on_epoch)
         reached = accuracy(model, data, data.validation)
     return Trained(model, reached, loss, time.perf_counter() - begin, rate)
@@ -102,10 +102,10 @@ def accuracy(model: nn.Module, data: "ImageData", indices: _Indices) -> float:
     chosen = np.asarray(indices)
     model.eval()
     right = 0
-    with torch.inference_mode(), _precision(device):
+    with torch.inference_mode(), precision(device):
         for start in range(0, len(chosen), _EVALUATION_BATCH):
             batch = chosen[start : start + _EVALUATION_BATCH]
-            images, labels = _tensors(data.images[batch], data.labels[batch], device)
+            images, labels = tensors(data.images[batch], data.labels[batch], device)
             right += int((model(images).argmax(1) == labels).sum())
     return right / len(chosen)
 
@@ -144,7 +144,7 @@ def _fit(
         for step, batch in enumerate(_batches(data, recipe, rng)):
             for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate_at((epoch * steps + step + 1) / (epochs * steps))
-            value = _step(model, optimizer, *_tensors(*batch, torch.device(device)), recipe)
+            value = _step(model, optimizer, *tensors(*batch, torch.device(device)), recipe)
             if not math.isfinite(value):
                 raise DivergedError(epoch + 1, step + 1)
             total += value
@@ -165,7 +165,7 @@ def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 def _step(model: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor, recipe: Recipe) -> float:
     """Take one step and give its loss."""
-    with _precision(images.device):
+    with precision(images.device):
         loss = F.cross_entropy(model(images), labels, label_smoothing=recipe.label_smoothing)
     optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
@@ -196,13 +196,13 @@ def augment(images: np.ndarray[Any, Any], padding: int, flip: bool, rng: np.rand
     return moved
 
 
-def _tensors(images: np.ndarray[Any, Any], labels: np.ndarray[Any, Any], device: torch.device) -> tuple[Tensor, Tensor]:
+def tensors(images: np.ndarray[Any, Any], labels: np.ndarray[Any, Any], device: torch.device) -> tuple[Tensor, Tensor]:
     """Turn a batch of bytes into floats in [0, 1], laid out channels last as the bytes are."""
     pixels = torch.from_numpy(images).to(device).permute(0, 3, 1, 2)
     return pixels.float().div_(255), torch.from_numpy(labels).to(device)
 
 
-def _precision(device: torch.device) -> contextlib.AbstractContextManager[Any]:
+def precision(device: torch.device) -> contextlib.AbstractContextManager[Any]:
     """Compute in bfloat16 on a GPU, and in float32 on a CPU."""
     return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else contextlib.nullcontext()
 
@@ -219,7 +219,7 @@ def _keep_freed_memory() -> None:
 
 
 @contextlib.contextmanager
-def _torch_state(seed: int, device: str, threads: int | None) -> Iterator[None]:
+def torch_state(seed: int, device: str, threads: int | None) -> Iterator[None]:
     """Seed torch and set its threads, and put both back afterwards."""
     _keep_freed_memory()
     before = torch.get_num_threads()

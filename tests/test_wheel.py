@@ -60,6 +60,7 @@ def test_wheel_holds_the_files_of_the_four_packages_and_nothing_else(wheel: zipf
         "nas/page/report.css",
         "nas/page/report.html",
         "nas/page/report.js",
+        "nas/page/train.html",
         "nas/py.typed",
         "search_spaces/spaces/mnasnet.yaml",
         "search_spaces/spaces/mnasnet_small.yaml",
@@ -83,6 +84,7 @@ def test_wheel_installs_the_commands(wheel: zipfile.ZipFile) -> None:
         "nas-latency": "nas.commands.latency:main",
         "nas-report": "nas.commands.report:main",
         "nas-search": "nas.commands.search:main",
+        "nas-train": "nas.commands.train:main",
     }
     for target in parser["console_scripts"].values():
         module, function = target.split(":")

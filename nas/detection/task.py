@@ -1,0 +1,170 @@
+"""Detection as a task: a `Detector`, images with boxes, mean average precision."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from nas.detection.augment import Views, view
+from nas.detection.data import DetectionData, Note, load_detection
+from nas.detection.evaluation import mean_average_precision
+from nas.detection.export import check_detector, export_detector
+from nas.detection.losses import detection_loss
+from nas.detection.model import DetectionNetwork, build_detector
+from nas.detection.pictures import side_by_side
+from nas.detection.suppression import Found, detections
+from nas.tasks import Batch
+from search_spaces import Arch, InputError, arch_to_dict
+from search_spaces.detection import Detector, ssdlite
+
+_EVALUATION_BATCH = 16
+_CHECKED_IMAGES = 8
+_SHOWN_SCORE = 0.3  # in pictures; the scores count every box
+_LEAST_BATCH = 2  # a batch norm learns nothing from the last map's one pixel of one image
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """A `nas.tasks.Task`: the detector has the resolution and the classes of ``data``."""
+
+    detector: Detector
+    data: DetectionData
+    views: Views = field(default_factory=Views)
+
+    name: ClassVar[str] = "detection"
+
+    def __post_init__(self) -> None:
+        wanted = self.data.resolution, len(self.data.classes)
+        given = self.detector.backbone.resolution, self.detector.classes
+        if wanted != given:
+            raise InputError(
+                f"the detector is for {given[0]} px and {given[1]} classes, and the data have {wanted[0]} px and "
+                f"{wanted[1]} classes; make it for those"
+            )
+
+    def build(self) -> DetectionNetwork:
+        """Give a network with fresh weights and the training images' mean and deviation."""
+        model = build_detector(self.detector)
+        model.normalise.load_state_dict(_normalisation(self.data))
+        return model
+
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Count the full batches of an epoch; data smaller than a batch make one."""
+        return max(1, len(self.data.train) // batch_size)
+
+    def batches(self, rng: np.random.Generator, batch_size: int) -> Iterator[Batch]:
+        """Yield an epoch's batches: images, and a list of boxes and one of labels."""
+        if min(batch_size, len(self.data.train)) < _LEAST_BATCH:
+            raise InputError(
+                f"a detector trains on batches of {_LEAST_BATCH} images or more, got {batch_size} of "
+                f"{len(self.data.train)} training images"
+            )
+        order = rng.permutation(self.data.train)
+        for step in range(self.steps_per_epoch(batch_size)):
+            yield self._batch(order[step * batch_size : (step + 1) * batch_size], rng)
+
+    def _batch(self, chosen: NDArray[np.int64], rng: np.random.Generator) -> Batch:
+        images, boxes, labels = [], [], []
+        for index in chosen:
+            pixels, found, kept = view(self.data.images[index], self.data.boxes[index], self.views, rng)
+            images.append(pixels)
+            boxes.append(torch.from_numpy(found))
+            labels.append(torch.from_numpy(self.data.labels[index][kept]))
+        return _pixels(np.stack(images), torch.device("cpu")), (boxes, labels)
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Give focal and box loss of a batch."""
+        images, (boxes, labels) = batch
+        logits, codes = model(images)
+        return detection_loss(logits, codes, boxes, labels, _detection_network(model).anchors)
+
+    def evaluate(self, model: nn.Module) -> dict[str, float]:
+        """Give mAP at an overlap of 0.5, mAP over 0.5 to 0.95, and AP at 0.5 of each class, on validation images."""
+        return mean_average_precision(self.data, self.data.validation, self._found(model, self.data.validation))
+
+    def pictures(self, model: nn.Module, count: int) -> list[Image.Image]:
+        """Draw validation images, evenly chosen, with true boxes and with those found."""
+        places = np.linspace(0, len(self.data.validation) - 1, min(count, len(self.data.validation))).astype(int)
+        chosen = self.data.validation[places]
+        return [self._picture(index, found) for index, found in zip(chosen, self._found(model, chosen), strict=True)]
+
+    def _picture(self, index: int, found: Found) -> Image.Image:
+        sure = found.scores >= _SHOWN_SCORE
+        shown = (found.boxes[sure].cpu().numpy(), found.labels[sure].cpu().numpy(), found.scores[sure].cpu().numpy())
+        truth = self.data.boxes[index], self.data.labels[index]
+        return side_by_side(self.data.images[index], self.data.classes, truth, shown)
+
+    def _found(self, model: nn.Module, indices: NDArray[np.int64]) -> list[Found]:
+        network = _detection_network(model.eval())
+        found: list[Found] = []
+        with torch.inference_mode():
+            for start in range(0, len(indices), _EVALUATION_BATCH):
+                images = self.data.images[indices[start : start + _EVALUATION_BATCH]]
+                found += detections(*network.predict(_pixels(images, network.anchors.device)))
+        return found
+
+    def describe(self) -> dict[str, Any]:
+        """Give what it takes to build the network again, and which data it was trained on."""
+        detector = {name: value for name, value in asdict(self.detector).items() if name not in ("backbone", "classes")}
+        return {
+            "arch": arch_to_dict(self.detector.backbone),
+            "classes": list(self.data.classes),
+            "resolution": self.data.resolution,
+            "data": self.data.name,
+            "detector": {**detector, "extras": list(self.detector.extras)},
+            "options": asdict(self.views),
+        }
+
+    def export(self, model: nn.Module, path: Path) -> float:
+        """Write the network as ONNX; give the largest difference of a logit or a box on validation images."""
+        network = _detection_network(model)
+        export_detector(network, path)
+        chosen = self.data.images[self.data.validation[:_CHECKED_IMAGES]]
+        return check_detector(network, path, _pixels(chosen, torch.device("cpu")))
+
+
+def open_detection(
+    arch: Arch,
+    path: Path,
+    *,
+    seed: int = 0,
+    skip_bad: bool = False,
+    on_progress: Callable[[int, int], None] | None = None,
+    note: Note | None = None,
+) -> Detection:
+    """Load a folder or zip in Pascal VOC's layout, and put an SSDLite head for its classes behind a network.
+
+    The network's strides are checked before the images are read. ``seed``: of the split, where the data have none.
+    """
+    ssdlite(arch, classes=1)
+    data = load_detection(path, arch.resolution, seed=seed, skip_bad=skip_bad, on_progress=on_progress, note=note)
+    backbone = replace(arch, classes=len(data.classes))
+    return Detection(ssdlite(backbone, len(data.classes)), data)
+
+
+def _detection_network(model: nn.Module) -> DetectionNetwork:
+    assert isinstance(model, DetectionNetwork)  # build gave it
+    return model
+
+
+def _pixels(images: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """Turn bytes, (count, height, width, 3), into floats in [0, 1], (count, 3, height, width), laid out as they are."""
+    return torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2).float().div_(255)
+
+
+def _normalisation(data: DetectionData) -> dict[str, Tensor]:
+    """Measure mean and standard deviation of each colour over the training images."""
+    means, squares = np.zeros(3), np.zeros(3)
+    for index in data.train:
+        pixels = data.images[index].reshape(-1, 3).astype(np.float32) / 255
+        means, squares = means + pixels.mean(0), squares + np.square(pixels).mean(0)
+    mean = means / len(data.train)
+    std = np.sqrt(np.maximum(squares / len(data.train) - mean**2, 1e-6))  # one flat colour must not divide by 0
+    shaped = {"mean": mean, "std": std}
+    return {name: torch.tensor(value, dtype=torch.float32).reshape(3, 1, 1) for name, value in shaped.items()}

@@ -1,0 +1,157 @@
+"""Segmentation as a task: images with masks, a network's logits for every pixel, mean intersection over union."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nas.export import check_onnx
+from nas.segmentation.augment import IGNORED, training_view
+from nas.segmentation.data import SegmentationData
+from nas.segmentation.export import export_segmenter
+from nas.segmentation.metrics import confusion, metrics
+from nas.segmentation.model import SegmentationNetwork, build_segmenter
+from nas.segmentation.pictures import class_colours, side_by_side
+from nas.tasks import Batch
+from nas.training import tensors
+from search_spaces import InputError, arch_to_dict
+from search_spaces.segmentation import Segmenter
+
+_EVALUATION_BATCH = 8
+_CHECKED_IMAGES = 8
+_STATISTICS_IMAGES = 200  # enough for three means
+_SEGMENTER_FIELDS = ("head", "filters", "output_stride", "reduced", "variant")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a segmentation's training can vary beside its schedule.
+
+    ``dropout``: before R-ASPP's classifier. ``scales``: between which images are scaled. ``crop``: the share of the
+    images' height and width that a training view has.
+    """
+
+    dropout: float = 0.1
+    scales: tuple[float, float] = (0.5, 2.0)
+    crop: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Segmentation:
+    """A `nas.tasks.Task`: ``segmenter`` has the size and the classes of ``data``."""
+
+    segmenter: Segmenter
+    data: SegmentationData
+    options: Options = Options()
+
+    name: ClassVar[str] = "segmentation"
+
+    def __post_init__(self) -> None:
+        wanted = (*self.data.size, len(self.data.classes))
+        given = (self.segmenter.height, self.segmenter.width, self.segmenter.classes)
+        if wanted != given:
+            raise InputError(
+                f"the segmenter is for {given[0]}x{given[1]} pixels and {given[2]} classes, and the data have "
+                f"{wanted[0]}x{wanted[1]} pixels and {wanted[2]} classes; give it theirs"
+            )
+
+    @property
+    def crop(self) -> tuple[int, int]:
+        """The height and width of a training view, in pixels."""
+        least = 2 * self.segmenter.output_stride
+        height, width = (max(least, round(side * self.options.crop)) for side in self.data.size)
+        return height, width
+
+    def build(self) -> SegmentationNetwork:
+        """Give a network with fresh weights and the training images' mean and deviation."""
+        model = build_segmenter(self.segmenter, dropout=self.options.dropout)
+        model.normalise.load_state_dict(_normalisation(self.data))
+        return model
+
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Count the full batches of an epoch; data smaller than a batch make one."""
+        return max(1, len(self.data.train) // batch_size)
+
+    def batches(self, rng: np.random.Generator, batch_size: int) -> Iterator[Batch]:
+        """Yield an epoch's batches in random order: scaled, cropped and mirrored; the rest waits for another epoch."""
+        fill = self.data.images[self.data.train[0]].mean((0, 1)).astype(np.uint8)  # near what normalises to 0
+        order = rng.permutation(self.data.train)
+        for step in range(self.steps_per_epoch(batch_size)):
+            views = [
+                training_view(self.data.images[i], self.data.masks[i], self.crop, self.options.scales, fill, rng)
+                for i in order[step * batch_size : (step + 1) * batch_size]
+            ]
+            images, masks = (np.stack(part) for part in zip(*views, strict=True))
+            yield tensors(images, masks.astype(np.int64), torch.device("cpu"))
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Give the cross-entropy, averaged over the pixels that have a label."""
+        images, masks = batch
+        total = F.cross_entropy(model(images), masks, ignore_index=IGNORED, reduction="sum")
+        labelled = (masks != IGNORED).sum().clamp(min=1)  # a view may have no labelled pixel
+        loss: Tensor = total / labelled
+        return loss
+
+    def evaluate(self, model: nn.Module) -> dict[str, float]:
+        """Score the validation images at full size, all pixels together."""
+        classes = self.data.classes
+        matrix = np.zeros((len(classes), len(classes)), np.int64)
+        for part in np.array_split(self.data.validation, -(-len(self.data.validation) // _EVALUATION_BATCH)):
+            matrix += confusion(self.data.masks[part], predict(model, self.data.images[part]), len(classes))
+        return metrics(matrix, classes)
+
+    def pictures(self, model: nn.Module, count: int) -> list[Image.Image]:
+        """Draw validation images, evenly chosen: the image, its mask, the predicted mask."""
+        places = np.linspace(0, len(self.data.validation) - 1, min(count, len(self.data.validation))).astype(int)
+        chosen, colours = self.data.validation[places], class_colours(len(self.data.classes))
+        return [
+            side_by_side(
+                self.data.images[i], self.data.masks[i], predict(model, self.data.images[i : i + 1])[0], colours
+            )
+            for i in chosen
+        ]
+
+    def describe(self) -> dict[str, Any]:
+        """Give what it takes to build the network again."""
+        segmenter = {name: getattr(self.segmenter, name) for name in _SEGMENTER_FIELDS}
+        return {
+            "arch": arch_to_dict(self.segmenter.backbone),
+            "classes": list(self.data.classes),
+            "resolution": list(self.data.size),
+            "segmenter": segmenter,
+            "data": self.data.name,
+            "options": asdict(self.options),
+        }
+
+    def export(self, model: nn.Module, path: Path) -> float:
+        """Write the network as ONNX; give the largest difference of a logit on validation images."""
+        assert isinstance(model, SegmentationNetwork)  # build gave it
+        export_segmenter(model, path)
+        return check_onnx(model, path, self.data.images[self.data.validation[:_CHECKED_IMAGES]])
+
+
+def predict(model: nn.Module, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Give the most likely class of every pixel of images, (count, height, width, 3)."""
+    device = next(model.parameters()).device
+    pixels, _ = tensors(images, np.zeros(len(images), np.int64), device)
+    with torch.inference_mode():
+        taken: NDArray[np.uint8] = model.eval()(pixels).argmax(1).to(torch.uint8).cpu().numpy()
+    return taken
+
+
+def _normalisation(data: SegmentationData) -> dict[str, Tensor]:
+    """Measure mean and deviation of each colour, of at most some 200 training images."""
+    chosen = data.train[:: -(-len(data.train) // _STATISTICS_IMAGES)]
+    images = [data.images[index].astype(np.float32) / 255 for index in chosen]
+    mean = np.mean([image.mean((0, 1)) for image in images], 0)
+    square = np.mean([np.square(image).mean((0, 1)) for image in images], 0)
+    std = np.sqrt(np.maximum(square - mean**2, 1e-6))  # one flat colour must not divide by 0
+    shaped = {"mean": mean, "std": std}
+    return {name: torch.tensor(value, dtype=torch.float32).reshape(3, 1, 1) for name, value in shaped.items()}

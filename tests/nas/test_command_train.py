@@ -1,0 +1,145 @@
+"""`nas-train`, through the real command, on digits."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas.checkpoint import load_checkpoint
+from nas.commands import train
+from search_spaces import Arch, Block, Head, Stem, arch_from_dict, load_arch, save_arch
+
+QUICK = ["--data", "digits", "--epochs", "2", "--batch-size", "16", "--train-images", "64", "--validation-images", "40"]
+COMMAND = [sys.executable, "-m", "nas.commands.train"]
+
+
+@pytest.fixture
+def arch(tmp_path: Path) -> str:
+    """A network that trains in a moment: 5 convolutions."""
+    blocks = (Block("mbconv", 8, 3, 2, expanded=16, activation="hswish"),)
+    save_arch(Arch("tiny", 8, 10, Stem(8, stride=1), blocks, Head(16)), tmp_path / "tiny.yaml")
+    return str(tmp_path / "tiny.yaml")
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
+    """Run the command in this process: torch is loaded already. Give its exit status."""
+    monkeypatch.setattr(sys, "argv", ["nas-train", *map(str, arguments)])
+    with pytest.raises(SystemExit) as left:
+        train.main()
+    code = left.value.code
+    assert isinstance(code, int)
+    return code
+
+
+def test_a_training_ends_with_weights_an_onnx_file_metrics_and_a_page(
+    arch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run(monkeypatch, arch, *QUICK, "--threads", "1", "--out", out, "--json") == 0
+    told = capsys.readouterr()
+    summary: dict[str, Any] = json.loads(told.out.splitlines()[-1])
+    assert len(told.out.splitlines()) == 1  # with --json, words go to stderr
+    assert "epoch 2/2: loss " in told.err
+    metrics = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in metrics] == [1, 2]
+    assert summary["last_metrics"] == metrics[-1]["metrics"]
+    assert summary["metrics"]["accuracy"] == max(row["metrics"]["accuracy"] for row in metrics)
+    assert summary["onnx_largest_difference"] < 1e-4
+    assert summary["host_ms"] > 0
+    best = load_checkpoint(out / "best.pt")
+    assert (best["task"], best["about"]["data"], best["result"]["epoch"]) == (
+        "classification",
+        "digits",
+        summary["best_epoch"],
+    )
+    assert arch_from_dict(best["about"]["arch"]) == load_arch(out / "arch.yaml")
+    page = (out / "report.html").read_text()
+    assert page.count('src="data:image/jpeg;base64,') == 12
+    assert f"{100 * summary['metrics']['accuracy']:.2f} %" in page
+
+
+def losses(folder: Path) -> list[float]:
+    return [json.loads(line)["loss"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_stopped_by_sigterm_and_resumed_it_ends_as_if_never_stopped(
+    arch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = [arch, *QUICK, "--epochs", "12", "--threads", "1", "--out"]
+    stopped, whole = tmp_path / "stopped", tmp_path / "whole"
+    command = [sys.executable, "-m", "nas.commands.train", *options, str(stopped)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (stopped / "metrics.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    told, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (143, "")
+    assert f"go on with: nas-train --resume {stopped}" in told
+    assert 1 <= len(losses(stopped)) < 12
+    assert run(monkeypatch, "--resume", stopped) == 0
+    assert run(monkeypatch, *options, whole) == 0
+    assert losses(stopped) == losses(whole)
+
+
+def mistake(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
+    """Give the one line that a mistake brings."""
+    assert run(monkeypatch, *arguments) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.count("\n") == 1
+    return told.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "ARCH is missing: the network to train"),
+        (["mobilenet_v2"], "--data is missing: the images to train on"),
+        (["mobilenet_v9", "--data", "digits"], "unknown network 'mobilenet_v9'; give one of mnasnet_a1, "),
+        (["mobilenet_v2", "--data", "nowhere"], "there are no data at nowhere; give a folder or a zip"),
+        (["mobilenet_v2", "--data", "digits", "--preset", "x"], "unknown preset 'x'; give one of paper, small"),
+        (["mobilenet_v2", "--data", "digits", "--task", "regression"], "task: input should be 'classification', "),
+        (["mobilenet_v2", "--data", "digits", "--batch-size", "0"], "--batch-size must be at least 1, got 0"),
+        (["mobilenet_v2", "--data", "digits", "--epochs", "0"], "schedule: epochs must be at least 1, got 0"),
+        (["mobilenet_v2", "--data", "digits", "--device", "tpu"], "--device must be cpu, or cuda on a machine that"),
+        (["--resume", "nowhere"], "nowhere holds no training (no config.yaml)"),
+        (
+            ["--resume", "nowhere", "--epochs", "3"],
+            "--resume goes on with what the folder records; leave --epochs away",
+        ),
+    ],
+)
+def test_a_mistake_is_one_line(
+    arguments: list[str], told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert told in mistake(monkeypatch, capsys, *arguments)
+
+
+def test_a_head_is_for_segmentation(
+    arch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = mistake(monkeypatch, capsys, arch, *QUICK, "--head", "raspp", "--out", tmp_path / "out")
+    assert "--head is for --task segmentation; leave it away for classification" in told
+
+
+def test_a_folder_with_a_training_is_not_written_over(
+    arch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config.yaml").write_text("old: 1")
+    told = mistake(monkeypatch, capsys, arch, *QUICK, "--out", tmp_path)
+    assert f"already holds a run; go on with --resume {tmp_path}, or give another --out" in told
+
+
+def test_a_rate_that_is_too_high_says_to_lower_it(
+    arch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = run(monkeypatch, arch, *QUICK, "--learning-rate", "1e35", "--threads", "1", "--out", tmp_path / "out")
+    assert code == 2
+    assert "the loss is not finite in epoch 1, step " in (told := capsys.readouterr().err)
+    assert "begin again with a --learning-rate below 1e+35" in told
