@@ -63,8 +63,8 @@ class AdbSource:
         with tempfile.TemporaryDirectory(prefix="nas-models-") as name:
             local = Path(name)
             shutil.copyfile(self._tool, local / TOOL)
-            for index, chain in enumerate(chains):
-                (local / model_name(index)).write_bytes(self._write_model(chain))
+            for chain in dict.fromkeys(chains):  # copies share a file: each sample loads it anew
+                (local / model_name(chains.index(chain))).write_bytes(self._write_model(chain))
             session = PhoneSession(runner, chains, local, self._profile, self._options)
             try:
                 session.load()

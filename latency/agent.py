@@ -5,10 +5,10 @@ two pipes: first the line START, then an answer to each request. A request is a 
 bytes follow the request that loads it.
 
     {"load": BYTES, "format": "onnx", "threads": 1}   -> {"index": 0}       format: onnx or tflite
-                                                         with "profile": true, its nodes are timed too (onnx only)
+                                                         "copies": 4, it is loaded so often; the first one's index
+                                                         "profile": true, its nodes are timed too (onnx only)
     {"sample": INDEX, "calls": 5}                     -> {"cold_ms": 1.31, "warm_ms": 1.25}
-    {"reload": true}                                  -> {"reloaded": 3}    loads all again, in another order
-    {"nodes": INDEX}                                  -> {"nodes": [[["conv1", 0.25], ...], ...]}   each load's
+    {"nodes": INDEX}                                  -> {"nodes": [["conv1", 0.25], ...]}
     {"drop": true}                                    -> {"dropped": 3}     forgets all models
     {"facts": "onnx"}                                 -> {"version": "1.31.0", "cpu": "...", "cores": 4}
     anything that fails                               -> {"error": "..."}   and "missing": a package that is not there
@@ -16,7 +16,6 @@ bytes follow the request that loads it.
 
 import json
 import os
-import random
 import statistics
 import sys
 import tempfile
@@ -32,7 +31,6 @@ class Agent:
 
     def __init__(self) -> None:
         self.models: List[Callable[[], Any]] = []  # noqa: UP006
-        self.files: List[Tuple[bytes, str, int]] = []  # noqa: UP006
         self.profiled: Dict[int, Profiled] = {}  # noqa: UP006
 
     def load(self, model: bytes, form: str, threads: int, profile: bool) -> int:
@@ -40,24 +38,9 @@ class Agent:
         if threads == 1:
             stay_on_one_core()
         self.models.append(_LOADERS[form](model, threads))
-        self.files.append((model, form, threads))
         if profile:
             self.profiled[len(self.models) - 1] = Profiled(model, threads)
         return len(self.models) - 1
-
-    def reload(self) -> int:
-        """Load all models again, in another order: where one lies in memory makes it a little faster or slower."""
-        for profiled in self.profiled.values():
-            profiled.end()
-        order = list(range(len(self.files)))
-        random.shuffle(order)
-        self.models = [_not_loaded] * len(order)
-        for index in order:
-            model, form, threads = self.files[index]
-            self.models[index] = _LOADERS[form](model, threads)
-            if index in self.profiled:
-                self.profiled[index].begin(model, threads)
-        return len(order)
 
     def sample(self, index: int, calls: int) -> Dict[str, float]:  # noqa: UP006
         """Time a model's first call, and the median of ``calls`` more, in milliseconds."""
@@ -73,7 +56,7 @@ class Agent:
         count = len(self.models)
         for profiled in self.profiled.values():
             profiled.end()
-        self.models, self.files, self.profiled = [], [], {}
+        self.models, self.profiled = [], {}
         return count
 
 
@@ -81,11 +64,6 @@ class Profiled:
     """A second copy of a model, whose nodes ONNX Runtime times: that costs a little, so the first is the one timed."""
 
     def __init__(self, model: bytes, threads: int) -> None:
-        self.loads: List[List[Tuple[str, float]]] = []  # noqa: UP006
-        self.begin(model, threads)
-
-    def begin(self, model: bytes, threads: int) -> None:
-        """Load it."""
         self.counted: List[bool] = []  # noqa: UP006
         self.folder = tempfile.TemporaryDirectory(prefix="nas-agent-")
         session, self.call = _onnx_session(model, threads, str(Path(self.folder.name) / "profile"))
@@ -97,10 +75,10 @@ class Profiled:
             self.call()
             self.counted.append(number > 0)
 
-    def end(self) -> None:
-        """Let it go; keep its nodes' times."""
+    def end(self) -> List[Tuple[str, float]]:  # noqa: UP006
+        """Let it go; give each node's name and time in milliseconds, in the order of running. Later: nothing."""
         if self.session is None:
-            return
+            return []
         events = json.loads(Path(self.session.end_profiling()).read_text(encoding="utf-8"))
         self.session = None
         self.call = _not_loaded
@@ -111,15 +89,7 @@ class Profiled:
                 # whole microseconds, cut off
                 times.setdefault(event["name"][: -len("_kernel_time")], []).append((event["dur"] + 0.5) / 1e3)
         counted = {name: [ms[run] for run, counts in enumerate(self.counted) if counts] for name, ms in times.items()}
-        self.loads.append([(name, _middle_mean(ms)) for name, ms in counted.items()])
-
-    def nodes(self) -> List[List[Tuple[str, float]]]:  # noqa: UP006
-        """Let it go; give, for each load, each node's name and time in milliseconds, in the order of running.
-
-        ONNX Runtime numbers the nodes that it puts in itself anew each time: loads must not be mixed by name.
-        """
-        self.end()
-        return self.loads
+        return [(name, _middle_mean(ms)) for name, ms in counted.items()]
 
 
 def _middle_mean(values: List[float]) -> float:  # noqa: UP006
@@ -218,14 +188,12 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
 def _answer(agent: Agent, request: Dict[str, Any], requests: BinaryIO) -> Dict[str, Any]:  # noqa: UP006
     if "load" in request:
         model = requests.read(request["load"])
-        profile = request.get("profile", False)
-        return {"index": agent.load(model, request["format"], request["threads"], profile)}
+        settings = request["format"], request["threads"], request.get("profile", False)
+        return {"index": min([agent.load(model, *settings) for _ in range(request.get("copies", 1))])}
     if "sample" in request:
         return agent.sample(request["sample"], request["calls"])
     if "nodes" in request:
-        return {"nodes": agent.profiled[request["nodes"]].nodes()}
-    if "reload" in request:
-        return {"reloaded": agent.reload()}
+        return {"nodes": agent.profiled[request["nodes"]].end()}
     if "drop" in request:
         return {"dropped": agent.drop()}
     if "facts" in request:

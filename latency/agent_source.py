@@ -1,6 +1,7 @@
 """A source that an agent runs (`latency.agent`): a process on this host, or one at the other end of a wire."""
 
 import contextlib
+import itertools
 import json
 import signal
 import subprocess
@@ -140,9 +141,9 @@ class AgentSource:
     def _session(self, chains: Sequence[Chain], profile: bool) -> Iterator["AgentSession"]:
         settings = {"format": self._form, "threads": self.facts.threads, "profile": profile}
         try:
-            for chain in chains:
+            for chain, copies in itertools.groupby(chains):
                 model = self._model_bytes(chain)
-                self._agent.ask({"load": len(model), **settings}, model)
+                self._agent.ask({"load": len(model), "copies": len(list(copies)), **settings}, model)
             yield AgentSession(self._agent)
         finally:
             with contextlib.suppress(SourceError):  # it may be gone; what matters has been said
@@ -161,12 +162,9 @@ class AgentSession:
     def sample(self, index: int, calls: int) -> Sample:
         return Sample(**self._agent.ask({"sample": index, "calls": calls}))
 
-    def reload(self) -> None:
-        self._agent.ask({"reload": True})
-
-    def nodes(self, index: int) -> list[list[tuple[str, float]]]:
-        """Give the names and times of a profiled chain's nodes, in milliseconds, in order, for each load; once."""
-        return [[(name, ms) for name, ms in load] for load in self._agent.ask({"nodes": index})["nodes"]]
+    def nodes(self, index: int) -> list[tuple[str, float]]:
+        """Give the names and times of a profiled chain's nodes, in milliseconds, in order; once."""
+        return [(name, ms) for name, ms in self._agent.ask({"nodes": index})["nodes"]]
 
 
 def agent_text() -> str:

@@ -1,6 +1,5 @@
 """`--check`: a table against networks that had no part in it, timed whole and twice."""
 
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -8,9 +7,10 @@ import numpy as np
 
 from latency.accuracy import Taught, accuracy, class_fit, macs_fit
 from latency.journal import Journal
-from latency.measured_table import random_networks, take
+from latency.measured_table import random_networks
 from latency.protocol import Measurement, Protocol
 from latency.source import Chain, LatencySource
+from latency.sweeps import take
 from latency.table import Accuracy, LatencyTable
 from search_spaces import InputError, SearchSpace
 
@@ -53,10 +53,7 @@ def time_twice(
     on_progress: Callable[[int, int], None],
 ) -> tuple[list[Measurement], list[Measurement]]:
     """Measure networks in two goes, each with sessions of its own."""
-    orders = [list(chains), random.Random(0).sample(list(chains), len(chains))]
-    for part, order in zip(_PARTS, orders, strict=True):
-        take(source, order, journal, protocol, on_progress, part)
-    first, again = ([journal.measured[part, chain] for chain in chains] for part in _PARTS)
+    first, again = (take(source, chains, journal, protocol, on_progress, part) for part in _PARTS)
     return first, again
 
 

@@ -1,14 +1,14 @@
 """What a table lacks, from where the table came: priced by its costs, or measured on this host."""
 
-import random
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import date as Date
 
 from latency.extend import extend_table
 from latency.measured_table import Plan, corrected, known_ops, table_from, timed_inside
-from latency.protocol import EMPTY, Measurement, Protocol, measure
-from latency.source import Chain, LatencySource, ProfilingSource, SourceFacts
+from latency.protocol import EMPTY, Protocol
+from latency.source import LatencySource, ProfilingSource, SourceFacts
+from latency.sweeps import time_all
 from latency.table import LatencyTable, TableHeader
 from latency.timing import Timing
 from search_spaces import Arch, InputError, Op, lower
@@ -50,7 +50,8 @@ def network_table(arch: Arch, source: ProfilingSource, made_on: Date) -> Latency
     """Make a table of one network, timed now."""
     chain = tuple(lower(arch))
     planned = Plan(tuple(dict.fromkeys(chain)), (chain,), ())
-    measurements = _times(source, planned.chains(), False) + _times(source, planned.profiled(), True)
+    measurements = time_all(source, planned.chains(), Protocol())
+    measurements += time_all(source, planned.profiled(), Protocol(), profile=True)
     return table_from(planned, measurements, source.facts, made_on)
 
 
@@ -62,17 +63,13 @@ def _measured(
     if any(name.startswith("inside") for name in header.weights or {}) or not header.weights:
         assert isinstance(source, ProfilingSource)  # as it was when the table was made
         chains = dict.fromkeys(tuple(lower(arch)) for arch in networks if wanted.intersection(lower(arch)))
-        profiled = _times(source, list(chains), True)
+        profiled = time_all(source, list(chains), Protocol(), profile=True)
     if not header.weights:
-        inside = timed_inside(_times(source, [EMPTY], False) + profiled, header.reference_ms)
+        inside = timed_inside(time_all(source, [EMPTY], Protocol()) + profiled, header.reference_ms)
         return {op: inside[op] for op in missing}
-    measurements = _times(source, [EMPTY, *((op,) for op in missing)], False) + profiled
+    measurements = time_all(source, [EMPTY, *((op,) for op in missing)], Protocol()) + profiled
     known = known_ops(missing, measurements, header.reference_ms)
     return corrected(known, header.weights, measurements, header.reference_ms)
-
-
-def _times(source: LatencySource, chains: Sequence[Chain], profile: bool) -> list[Measurement]:
-    return [one for batch in measure(source, chains, Protocol(), random.Random(0), profile) for one in batch]
 
 
 def _check_same(header: TableHeader, facts: SourceFacts) -> None:

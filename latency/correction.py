@@ -2,9 +2,10 @@
 
 An Op alone in a loop finds its weights and its input in the cache and pays for layout changes at both ends; inside a
 large network the caches are cold. How much that matters in the networks of a space is learned: a network's time is a
-weighted sum of its Ops' times alone, of their times inside other networks where the runtime tells them, of their number
-and of the memory that they touch. The weights start from "as timed" and move as far as the networks say (ridge
-regression towards that prior).
+weighted sum of its Ops' times alone, of their times inside other networks where the runtime tells them, and of the
+memory that they write and read. More terms (a kind's own weights, the number of Ops) predict no better, and make two
+tables of one device disagree about single Ops. The weights start from "as timed" and move as far as the networks say
+(ridge regression towards that prior).
 """
 
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ from search_spaces import Op
 Array = npt.NDArray[np.float64]
 _FLOOR = 0.2  # of an Op's time alone: less is no Op's time, whatever a line through other Ops says
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
+_AS_GOOD = 1.05  # times the least error: of what predicts so well, the nearest to "as timed" repeats best
 FOLDS = 5
 
 
@@ -35,13 +37,10 @@ class Known:
 
 def terms(op: Op, known: Known) -> dict[str, float]:
     """Give what an Op's time inside a network is made of."""
-    name = op.kind if op.kind != "conv" or op.kernel > 1 else "pointwise"
-    timed = {f"warm {name}": known.alone_ms}
+    timed = {"warm": known.alone_ms}
     if known.inside_ms is not None:
-        timed = {f"alone {name}": known.alone_ms, f"inside {name}": known.inside_ms}
+        timed = {"alone": known.alone_ms, "inside": known.inside_ms}
     return timed | {
-        f"number {name}": 1.0,
-        "input": op.height * op.width * op.in_channels / 1e6,
         "output": op.out_height * op.out_width * op.out_channels / 1e6,
         "weights": sum(conv.weights for conv in op.convolutions()) / 1e6,
     }
@@ -62,12 +61,14 @@ class Correction:
 def fit(networks: Sequence[Chain], measured_ms: Sequence[float], known: dict[Op, Known]) -> Correction:
     """Fit to networks and their times, the call's own cost taken off; the penalty is chosen by cross-validation.
 
-    With hardly a network there is nothing to choose by, and the largest is taken.
+    It is the largest that predicts about as well as the best one. With hardly a network there is nothing to choose by,
+    and the largest of all is taken.
     """
     if len(networks) < 2 * FOLDS:
         return _fit(networks, measured_ms, known, PENALTIES[-1])
-    penalty = min(PENALTIES, key=lambda candidate: _cross_validated(networks, measured_ms, known, candidate))
-    return _fit(networks, measured_ms, known, penalty)
+    errors = {penalty: _cross_validated(networks, measured_ms, known, penalty) for penalty in PENALTIES}
+    chosen = max(penalty for penalty, error in errors.items() if error <= _AS_GOOD * min(errors.values()))
+    return _fit(networks, measured_ms, known, chosen)
 
 
 def left_out(networks: Sequence[Chain], measured_ms: Sequence[float], known: dict[Op, Known]) -> list[float]:
@@ -116,7 +117,7 @@ def _fit(networks: Sequence[Chain], measured_ms: Sequence[float], known: dict[Op
 
 
 def _prior(name: str) -> float:
-    return {"warm": 1.0, "alone": 0.5, "inside": 0.5}.get(name.partition(" ")[0], 0.0)
+    return {"warm": 1.0, "alone": 0.5, "inside": 0.5}.get(name, 0.0)
 
 
 def _sum_of_terms(chain: Chain, known: dict[Op, Known]) -> dict[str, float]:

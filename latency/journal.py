@@ -34,7 +34,7 @@ class _Line(BaseModel):
     warm_ms: tuple[PositiveFloat, ...]
     reference_ms: tuple[PositiveFloat, ...]
     calls: PositiveInt
-    loads: tuple[NonNegativeInt, ...] = ()
+    load: NonNegativeInt
     shares: tuple[NonNegativeFloat, ...] = ()
 
 
@@ -54,7 +54,8 @@ class Journal:
             raise FileError(f"another build is writing {path}; wait for its end, or give another --out") from error
         except OSError as error:
             raise FileError(f"cannot write {path}: {error.strerror}") from error
-        self.measured: dict[tuple[str, Chain], Measurement] = {}
+        self.loads = 0  # batches so far; each measurement knows the number of its own
+        self._taken: dict[tuple[str, Chain], list[Measurement]] = {}
         self._about = {"format": FORMAT, **asdict(facts)}
         if path.exists():
             self._read()
@@ -68,8 +69,17 @@ class Journal:
     def add(self, part: str, measurements: Iterable[Measurement]) -> None:
         """Keep measurements; they are on the disk when this returns."""
         new = list(measurements)
-        self._append([{"part": part} | asdict(one) | {"chain": [op.key for op in one.chain]} for one in new])
-        self.measured |= {(part, one.chain): one for one in new}
+        self._append([_line(part, one) for one in new])
+        for one in new:
+            self._keep(part, one)
+
+    def taken(self, part: str, chain: Chain) -> list[Measurement]:
+        """Give a chain's measurements, each in one batch, in the order in which they were taken."""
+        return self._taken.get((part, chain), [])
+
+    def _keep(self, part: str, one: Measurement) -> None:
+        self._taken.setdefault((part, one.chain), []).append(one)
+        self.loads = max(self.loads, one.loads[0] + 1)
 
     def _append(self, lines: Iterable[Any]) -> None:
         try:
@@ -98,9 +108,9 @@ class Journal:
                 raise FileError(
                     f"{self.path} line {number} is no measurement; delete the file to start over"
                 ) from error
-            self.measured[found.part, chain] = Measurement(
-                chain, found.cold_ms, found.warm_ms, found.reference_ms, found.calls, found.loads, found.shares
-            )
+            loads = (found.load,) * len(found.warm_ms)
+            samples = found.cold_ms, found.warm_ms, found.reference_ms
+            self._keep(found.part, Measurement(chain, *samples, found.calls, loads, found.shares))
 
     def _check_about(self, line: str) -> None:
         try:
@@ -112,6 +122,11 @@ class Journal:
                 f"{self.path} holds measurements of something else ({_short(about)}; this is {_short(self._about)}); "
                 "delete it, or give another --out"
             )
+
+
+def _line(part: str, one: Measurement) -> dict[str, Any]:
+    values = {name: value for name, value in asdict(one).items() if name != "loads"}
+    return {"part": part} | values | {"chain": [op.key for op in one.chain], "load": one.loads[0]}
 
 
 def _short(about: Any) -> str:

@@ -1,21 +1,20 @@
 """Tables from measurements: which chains to time on a source, and the table that follows from them.
 
-Ops are timed alone and, where the source tells what each Op of a network takes (`ProfilingSource`), inside networks
-that together hold every Op. Random networks of the spaces, timed whole, teach how that adds up.
+Ops are timed alone and, where the source tells what each Op of a network takes (`latency.source.ProfilingSource`),
+inside networks that together hold every Op. Random networks of the spaces, timed whole, teach how that adds up.
 """
 
 import random
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date as Date
 
 from latency.accuracy import accuracy
 from latency.correction import FOLDS, Correction, Known, fit, left_out
 from latency.inside import Inside
-from latency.journal import Journal
-from latency.protocol import EMPTY, Measurement, Protocol, measure, usual_reference_ms
-from latency.source import Chain, LatencySource, SourceFacts
+from latency.protocol import EMPTY, Measurement, usual_reference_ms
+from latency.source import Chain, SourceFacts
 from latency.table import Accuracy, LatencyTable, TableHeader
 from latency.timing import Timing
 from search_spaces import Arch, InputError, Op, SearchSpace, lower
@@ -24,7 +23,6 @@ TEACHING_NETWORKS = 80  # that teach how Ops add up; more predict no better (doc
 TEACHING_PROFILED = 48  # the same where Ops are timed inside networks, too: there is less to learn
 COVER_TIMES = 2  # networks that an Op is timed in
 _DRAWS = 20  # tries for a network, before a space is held to have no more
-_NETWORK_EVERY = 24  # Ops between two networks, so that both kinds meet the same weather
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +42,10 @@ class Plan:
         return list(self.covering)
 
     def chains(self) -> list[Chain]:
-        """List all else to be timed; single Ops have a network between them now and then."""
-        mixed: list[Chain] = [EMPTY]
-        waiting = [chain for chain in self.teaching if chain not in set(self.covering)]
-        share = max(1, min(_NETWORK_EVERY, len(self.ops) // max(1, len(waiting))))
-        for place, op in enumerate(self.ops if self.teaching else ()):
-            if place % share == 0 and waiting:
-                mixed.append(waiting.pop(0))
-            mixed.append((op,))
-        return list(dict.fromkeys(mixed + waiting))
+        """List all else to be timed."""
+        networks = [chain for chain in self.teaching if chain not in set(self.covering)]
+        alone = [(op,) for op in self.ops] if self.teaching else []
+        return list(dict.fromkeys([EMPTY, *networks, *alone]))
 
 
 def plan(spaces: Sequence[SearchSpace], archs: Sequence[Arch], profile: bool, seed: int = 0) -> Plan:
@@ -85,29 +78,6 @@ def _teachers(spaces: Sequence[SearchSpace], count: int, seed: int) -> tuple[Cha
     """Draw networks that teach; of small spaces not all, so that a check finds others."""
     half = max(1, sum(space.cardinality for space in spaces) // 2)
     return random_networks(spaces, min(count, half), seed) if spaces else ()
-
-
-def take(
-    source: LatencySource,
-    chains: Sequence[Chain],
-    journal: Journal,
-    protocol: Protocol,
-    on_progress: Callable[[int, int], None],
-    part: str = "table",
-    profile: bool = False,
-) -> list[Measurement]:
-    """Measure what the journal's part lacks of these chains; give all of them in order.
-
-    ``on_progress`` is told how many are done, of how many.
-    """
-    missing = [chain for chain in chains if (part, chain) not in journal.measured]
-    done = len(chains) - len(missing)
-    on_progress(done, len(chains))
-    for batch in measure(source, missing, protocol, random.Random(len(missing)), profile):
-        journal.add(part, batch)
-        done += len(batch)
-        on_progress(done, len(chains))
-    return [journal.measured[part, chain] for chain in chains]
 
 
 def table_from(planned: Plan, measurements: Sequence[Measurement], facts: SourceFacts, made_on: Date) -> LatencyTable:

@@ -3,7 +3,6 @@
 import contextlib
 import platform
 import re
-import statistics
 from collections.abc import Iterator, Sequence
 
 from latency.agent_source import AgentProcess, AgentSession, AgentSource, local_agent
@@ -26,11 +25,10 @@ class OnnxRuntimeSource(AgentSource):
 class _Profiled:
     def __init__(self, session: AgentSession, chains: Sequence[Chain]) -> None:
         self._session, self._chains = session, chains
-        self.sample, self.reload = session.sample, session.reload
+        self.sample = session.sample
 
     def shares(self, index: int) -> list[float]:
-        loads = [op_shares(nodes, len(self._chains[index])) for nodes in self._session.nodes(index)]
-        return [statistics.mean(shares) for shares in zip(*loads, strict=True)]
+        return op_shares(self._session.nodes(index), len(self._chains[index]))
 
 
 def op_shares(nodes: Sequence[tuple[str, float]], ops: int) -> list[float]:

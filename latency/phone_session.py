@@ -68,9 +68,6 @@ class PhoneSession:
         """Push everything; `SourceError` if the phone has no room for it."""
         self._runner.steadily("pushing models", self._load)
 
-    def reload(self) -> None:
-        """Do nothing: each sample is a process of its own."""
-
     def sample(self, index: int, calls: int) -> Sample:
         """Run a chain's model once, then at least ``calls`` times more."""
         return self._runner.steadily(_name(self._chains[index]), lambda: self._time(index, calls))
@@ -116,7 +113,8 @@ class PhoneSession:
 
     def _command(self, index: int, calls: int) -> str:
         mask = f"{int(self._profile.big_core_mask, 16):x}"  # Android's taskset takes no 0x
-        tool, model = f"{self._folder}/{TOOL}", f"{self._folder}/{model_name(index)}"
+        tool = f"{self._folder}/{TOOL}"
+        model = f"{self._folder}/{model_name(self._chains.index(self._chains[index]))}"  # copies share a file
         return command(mask, tool, model, self._profile.threads, calls, self._options)
 
 

@@ -1,5 +1,7 @@
 """The timing protocol, one for every source: short interleaved rounds, a reference, drift corrected, noisy ones again.
 
+All chains are swept over several times, in batches (`latency.sweeps`); this file runs the batches of one sweep.
+
 A slow spell of the machine (frequency, heat, neighbours) hits whatever runs in it. So chains run a few calls at a time,
 in rounds of changing order, and one reference network runs again and again between them. How slow the machine is at a
 moment is told by all samples around it; each is kept with the time that the reference would have taken at its moment,
@@ -24,7 +26,7 @@ Array = npt.NDArray[np.float64]
 # of the size of what is measured: a smaller one suffers otherwise from busy neighbours
 REFERENCE: Chain = tuple(lower(reference("mobilenet_v3_large")))
 _AROUND = 16  # samples before and after one that tell how slow the machine is: half a second or so
-_COPIES = 4  # of the reference: each lies in memory where it lies
+_COPIES = 8  # of the reference: each lies in memory where it lies
 EMPTY: Chain = (Op("pool", 1, 1, 8, 8),)  # next to no work: what a call costs by itself
 
 
@@ -32,15 +34,15 @@ EMPTY: Chain = (Op("pool", 1, 1, 8, 8),)  # next to no work: what a call costs b
 class Protocol:
     """How often chains are run.
 
-    ``batch_ops``: Ops in the chains that are loaded side by side, whose rounds interleave. They are loaded ``loads``
-    times, since where a chain lies in memory changes its time by some percent for as long as it lies there. Each load
-    gets ``rounds`` of ``calls`` calls; chains whose middle half of samples spreads by more than ``noisy`` of the median
-    get up to ``extra_rounds`` more at the end.
+    ``batch_ops``: Ops in the chains that are loaded side by side, whose rounds interleave. In each of ``sweeps`` sweeps
+    every chain is in one batch, with others than before, and gets ``rounds`` of ``calls`` calls: where a chain lies in
+    memory changes its time by some percent for as long as it lies there. Chains whose middle half of samples spreads by
+    more than ``noisy`` of the median get up to ``extra_rounds`` more.
     ``reference_every``: chains between two runs of the reference, of which some copies take turns.
     """
 
     batch_ops: int = 384
-    loads: int = 3
+    sweeps: int = 3
     rounds: int = 5
     calls: int = 2
     noisy: float = 0.08
@@ -53,8 +55,8 @@ class Measurement:
     """A chain's samples, one a round, in milliseconds: the first call, which finds the caches as others left them; the
     median of the calls after it; and the time that the reference would have taken then.
 
-    ``loads``: the number of the load that each sample is of (none given: all of one). ``shares``: where the source
-    tells, each Op's share of the chain's time.
+    ``loads``: the number of the batch that each sample was taken in. ``shares``: where the source tells, each Op's
+    share of the chain's time.
     """
 
     chain: Chain
@@ -62,7 +64,7 @@ class Measurement:
     warm_ms: tuple[float, ...]
     reference_ms: tuple[float, ...]
     calls: int
-    loads: tuple[int, ...] = ()
+    loads: tuple[int, ...]
     shares: tuple[float, ...] = ()
 
     def timing(self, reference_ms: float) -> Timing:
@@ -72,14 +74,18 @@ class Measurement:
         """
         corrected = self._corrected(self.warm_ms) * reference_ms
         p10, p90 = np.percentile(corrected, [10, 90])
-        loads = np.array(self.loads or [0] * len(corrected))
-        middle = float(np.mean([np.median(corrected[loads == load]) for load in np.unique(loads)]))
+        middle = float(np.mean(list(self.by_load().values()))) * reference_ms
         runs = len(self.warm_ms) * self.calls
         return Timing(middle, min(float(p10), middle), max(float(p90), middle), runs)
 
     def cold(self, reference_ms: float) -> float:
         """Give the time of a first call, on such a machine."""
         return float(np.median(self._corrected(self.cold_ms)) * reference_ms)
+
+    def by_load(self) -> dict[int, float]:
+        """Give each load's median warm time, as a share of the reference's."""
+        corrected, loads = self._corrected(self.warm_ms), np.array(self.loads)
+        return {load: float(np.median(corrected[loads == load])) for load in dict.fromkeys(self.loads)}
 
     @property
     def spread(self) -> float:
@@ -97,21 +103,27 @@ def usual_reference_ms(measurements: Sequence[Measurement]) -> float:
     return statistics.median(ms for measurement in measurements for ms in measurement.reference_ms)
 
 
-def measure(
-    source: LatencySource, chains: Sequence[Chain], protocol: Protocol, rng: random.Random, profile: bool = False
+def sweep(
+    source: LatencySource,
+    chains: Sequence[Chain],
+    protocol: Protocol,
+    rng: random.Random,
+    profile: bool = False,
+    first_load: int = 0,
 ) -> Iterator[list[Measurement]]:
-    """Time chains batch by batch; a batch's measurements come as soon as it is done.
+    """Time chains once, in batches drawn by ``rng``; a batch's measurements come as soon as it is done.
 
-    With ``profile`` they have their Ops' shares, for which the source must be a `ProfilingSource`.
+    Batches are numbered from ``first_load``. With ``profile`` chains have their Ops' shares, for which the source must
+    be a `ProfilingSource`.
     """
-    for batch in _batches(chains, protocol.batch_ops):
+    for load, batch in enumerate(_batches(rng.sample(chains, len(chains)), protocol.batch_ops), first_load):
         if not profile:
             with source.session([REFERENCE] * _COPIES + batch) as session:
-                yield _Batch(session, batch, protocol, rng).run()
+                yield _Batch(session, batch, protocol, rng, load).run()
             continue
         assert isinstance(source, ProfilingSource)
         with source.profiled_session([REFERENCE] * _COPIES + batch) as profiled:
-            found = _Batch(profiled, batch, protocol, rng).run()
+            found = _Batch(profiled, batch, protocol, rng, load).run()
             yield [replace(one, shares=tuple(profiled.shares(index))) for index, one in enumerate(found, _COPIES)]
 
 
@@ -128,7 +140,6 @@ def _batches(chains: Sequence[Chain], ops: int) -> Iterator[list[Chain]]:
 
 class _Sample(NamedTuple):
     place: int  # of the chain in the session
-    load: int
     cold_ms: float
     warm_ms: float
 
@@ -141,40 +152,38 @@ class _Batch:
     chains: Sequence[Chain]
     protocol: Protocol
     rng: random.Random
+    load: int
     samples: list[_Sample] = field(default_factory=list)
 
     def run(self) -> list[Measurement]:
         everything = list(range(_COPIES, _COPIES + len(self.chains)))
-        for load in range(self.protocol.loads):
-            if load:
-                self.session.reload()
-            for copy in range(_COPIES):
-                self.session.sample(copy, self.protocol.calls)  # the first after loading: not counted
-            for _ in range(self.protocol.rounds):
-                self._round(everything, load)
+        for copy in range(_COPIES):
+            self.session.sample(copy, self.protocol.calls)  # the first after loading: not counted
+        for _ in range(self.protocol.rounds):
+            self._round(everything)
         for _ in range(self.protocol.extra_rounds):
             found = dict(zip(everything, self._measurements(), strict=True))
             noisy = [place for place in everything if found[place].spread > self.protocol.noisy]
             if noisy:
-                self._round(noisy, self.protocol.loads - 1)
+                self._round(noisy)
         return self._measurements()
 
-    def _round(self, chosen: Sequence[int], load: int) -> None:
+    def _round(self, chosen: Sequence[int]) -> None:
         for number, place in enumerate(self.rng.sample(chosen, len(chosen))):
             if number % self.protocol.reference_every == 0:
-                self._take(self.rng.randrange(_COPIES), load)
-            self._take(place, load)
-        self._take(self.rng.randrange(_COPIES), load)
+                self._take(self.rng.randrange(_COPIES))
+            self._take(place)
+        self._take(self.rng.randrange(_COPIES))
 
-    def _take(self, place: int, load: int) -> None:
-        self.samples.append(_Sample(place, load, *self.session.sample(place, self.protocol.calls)))
+    def _take(self, place: int) -> None:
+        self.samples.append(_Sample(place, *self.session.sample(place, self.protocol.calls)))
 
     def _measurements(self) -> list[Measurement]:
         slowness = _slowness([sample.place for sample in self.samples], [sample.warm_ms for sample in self.samples])
-        calm: dict[tuple[int, int], list[float]] = {}  # each copy of the reference in each load lies elsewhere
+        calm: dict[int, list[float]] = {}  # by the copy of the reference: each lies elsewhere
         for one, slow in zip(self.samples, slowness, strict=True):
             if one.place < _COPIES:
-                calm.setdefault((one.place, one.load), []).append(one.warm_ms / slow)
+                calm.setdefault(one.place, []).append(one.warm_ms / slow)
         calm_ms = statistics.mean(statistics.median(times) for times in calm.values())
         found: dict[int, list[tuple[_Sample, float]]] = {}
         for one, slow in zip(self.samples, slowness, strict=True):
@@ -188,7 +197,7 @@ class _Batch:
             tuple(one.warm_ms for one, _ in found),
             tuple(reference_ms for _, reference_ms in found),
             self.protocol.calls,
-            tuple(one.load for one, _ in found),
+            (self.load,) * len(found),
         )
 
 

@@ -44,10 +44,6 @@ class LatencySession(Protocol):
         """Run a chain once, then ``calls`` times more, of which the median counts."""
         ...
 
-    def reload(self) -> None:
-        """Load all chains again, elsewhere in memory, if they stay where they are from sample to sample."""
-        ...
-
 
 class ProfiledSession(LatencySession, Protocol):
     """Chains that are ready to run, of which the runtime tells what their parts take."""

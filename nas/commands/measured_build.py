@@ -14,9 +14,10 @@ from rich.table import Table
 from latency import LatencyTable, save_table
 from latency.check import Check, check_networks, judge, time_twice, with_accuracy
 from latency.journal import Journal
-from latency.measured_table import plan, table_from, take
+from latency.measured_table import plan, table_from
 from latency.protocol import Protocol
 from latency.source import Chain, LatencySource, ProfilingSource
+from latency.sweeps import take
 from nas.charts import prediction_page
 from search_spaces import Arch, SearchSpace
 
@@ -53,14 +54,14 @@ def _build(
     protocol = protocols[0]
     planned = plan(spaces, archs, isinstance(source, ProfilingSource))
     chains = planned.chains() + planned.profiled()
-    found = sum(("table", chain) in journal.measured for chain in chains)
+    found = sum(bool(journal.taken("table", chain)) for chain in chains)
     if found:
         print(f"{found} of {len(chains)} were measured before and stand in {journal.path}; delete it to start over")
     with _progress("Ops, and networks whole") as on_progress:
         measurements = take(source, planned.chains(), journal, protocol, on_progress)
     if planned.covering:
         with _progress("Ops inside networks") as on_progress:
-            profiled = replace(protocol, loads=min(protocol.loads, 2))  # each Op stands in several networks anyway
+            profiled = replace(protocol, sweeps=min(protocol.sweeps, 2))  # each Op stands in several networks anyway
             measurements += take(source, planned.profiled(), journal, profiled, on_progress, profile=True)
     table = table_from(planned, measurements, source.facts, date.today())
     save_table(table, path)

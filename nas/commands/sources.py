@@ -41,14 +41,14 @@ class Wire:
 def protocol(via: Via) -> Protocol:
     """Give how often chains run: over adb a round is a process of its own, so that there are few and long ones."""
     if via is Via.ADB:
-        return Protocol(batch_ops=64, loads=1, rounds=3, calls=30, extra_rounds=0, reference_every=16)
+        return Protocol(batch_ops=64, sweeps=1, rounds=3, calls=30, extra_rounds=0, reference_every=16)
     return Protocol()
 
 
 def check_protocol(via: Via) -> Protocol:
     """Give the protocol for the networks that a table is checked on: they are few, and what they tell must be true."""
     usual = protocol(via)
-    return usual if via is Via.ADB else replace(usual, loads=2 * usual.loads)
+    return usual if via is Via.ADB else replace(usual, sweeps=2 * usual.sweeps)
 
 
 def best_way(profile: "Device", wire: Wire) -> tuple[Via, str]:

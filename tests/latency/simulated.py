@@ -27,7 +27,6 @@ class Simulated:
     breaks_after: int | None = None
     facts: SourceFacts = field(default=SourceFacts("simulated", "Simulation", "1", 1, "float32", "no clock"))
     samples: int = 0
-    loads: int = 0
     closed: bool = False
 
     @contextmanager
@@ -55,9 +54,6 @@ class _Session:
         slow = device.slowness(device.samples)
         ms = slow * (CALL_MS + inside * sum(op_ms(op) for op in chain)) * self._rng.gauss(1, device.noise)
         return Sample(1.3 * ms, ms)
-
-    def reload(self) -> None:
-        self._device.loads += 1
 
     def shares(self, index: int) -> list[float]:
         times = [op_ms(op) for op in self._chains[index]]

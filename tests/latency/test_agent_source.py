@@ -70,10 +70,17 @@ def test_a_session_leaves_no_model_in_the_agent(agent: AgentProcess) -> None:
     assert agent.ask({"drop": True}) == {"dropped": 0}
 
 
+def test_copies_of_a_chain_are_models_of_their_own(agent: AgentProcess) -> None:
+    source = onnx_agent_source(agent, "host", 1)
+    with source.session([TINY, TINY, TINY + TINY, TINY]) as session:
+        assert all(session.sample(index, 1).warm_ms > 0 for index in range(4))
+        assert agent.ask({"drop": True}) == {"dropped": 4}
+
+
 def test_a_session_that_cannot_load_a_chain_leaves_no_model_either(agent: AgentProcess) -> None:
     models = iter([onnx_bytes(TINY), b"meow"])
     source = AgentSource(agent, onnx_agent_source(agent, "host", 1).facts, "onnx", lambda chain: next(models))
-    with pytest.raises(SourceError, match="InvalidProtobuf"), source.session([TINY, TINY]):
+    with pytest.raises(SourceError, match="InvalidProtobuf"), source.session([TINY, TINY + TINY]):
         pass
     assert agent.ask({"drop": True}) == {"dropped": 0}
 

@@ -8,15 +8,16 @@ import pytest
 
 from latency.complete import complete_table, network_table
 from latency.journal import Journal
-from latency.measured_table import plan, table_from, take
+from latency.measured_table import plan, table_from
 from latency.protocol import Protocol
 from latency.source import LatencySource, SourceFacts
+from latency.sweeps import take
 from latency.table import LatencyTable
 from search_spaces import InputError, load_space, lower, reference
 from tests.latency.simulated import CALL_MS, Simulated, op_ms
 
 HOST = SourceFacts("host", "Simulation", "1", 1, "float32", "no clock")
-QUICK = Protocol(batch_ops=64, loads=1, rounds=3, calls=2, extra_rounds=0)
+QUICK = Protocol(batch_ops=64, sweeps=1, rounds=3, calls=2, extra_rounds=0)
 TODAY = date(2026, 11, 21)
 ARCH = reference("mobilenet_v2", 0.75, 160)
 
