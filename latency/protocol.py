@@ -38,7 +38,7 @@ class Protocol:
     every chain is in one batch, with others than before, and gets ``rounds`` of ``calls`` calls: where a chain lies in
     memory changes its time by some percent for as long as it lies there. Chains whose middle half of samples spreads by
     more than ``noisy`` of the median get up to ``extra_rounds`` more.
-    ``reference_every``: chains between two runs of the reference, of which some copies take turns.
+    ``references``: runs of the reference in a round, evenly spread; its copies take turns.
     """
 
     batch_ops: int = 384
@@ -47,7 +47,7 @@ class Protocol:
     calls: int = 2
     noisy: float = 0.08
     extra_rounds: int = 3
-    reference_every: int = 6
+    references: int = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +169,19 @@ class _Batch:
         return self._measurements()
 
     def _round(self, chosen: Sequence[int]) -> None:
-        for number, place in enumerate(self.rng.sample(chosen, len(chosen))):
-            if number % self.protocol.reference_every == 0:
-                self._take(self.rng.randrange(_COPIES))
+        references = max(2, round(self.protocol.references * len(chosen) / len(self.chains)))
+        order = [((number + 0.5) / len(chosen), place) for number, place in enumerate(self._shuffled(chosen))]
+        order += [(number / references, copy) for number, copy in enumerate(self._turns(references))]
+        for _, place in sorted(order):
             self._take(place)
-        self._take(self.rng.randrange(_COPIES))
+
+    def _turns(self, count: int) -> list[int]:
+        """Give so many copies of the reference: each as often as the others, or once more."""
+        copies = self._shuffled(range(_COPIES))
+        return [copies[number % _COPIES] for number in range(count)]
+
+    def _shuffled(self, places: Sequence[int]) -> list[int]:
+        return self.rng.sample(places, len(places))
 
     def _take(self, place: int) -> None:
         self.samples.append(_Sample(place, *self.session.sample(place, self.protocol.calls)))

@@ -41,7 +41,7 @@ class Wire:
 def protocol(via: Via) -> Protocol:
     """Give how often chains run: over adb a round is a process of its own, so that there are few and long ones."""
     if via is Via.ADB:
-        return Protocol(batch_ops=64, sweeps=1, rounds=3, calls=30, extra_rounds=0, reference_every=16)
+        return Protocol(batch_ops=64, sweeps=1, rounds=3, calls=30, extra_rounds=0, references=4)
     return Protocol()
 
 

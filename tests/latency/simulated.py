@@ -27,6 +27,7 @@ class Simulated:
     breaks_after: int | None = None
     facts: SourceFacts = field(default=SourceFacts("simulated", "Simulation", "1", 1, "float32", "no clock"))
     samples: int = 0
+    places: list[int] = field(default_factory=list)  # of the chains sampled, in their sessions
     closed: bool = False
 
     @contextmanager
@@ -48,6 +49,7 @@ class _Session:
     def sample(self, index: int, calls: int) -> Sample:
         device, chain = self._device, self._chains[index]
         device.samples += 1
+        device.places.append(index)
         if device.breaks_after is not None and device.samples > device.breaks_after:
             raise SourceError("simulated: the cable was pulled")
         inside = device.inside if len(chain) > 1 else 1.0

@@ -17,7 +17,7 @@ from search_spaces import InputError, load_space, lower, reference
 from tests.latency.simulated import CALL_MS, Simulated, op_ms
 
 HOST = SourceFacts("host", "Simulation", "1", 1, "float32", "no clock")
-QUICK = Protocol(batch_ops=64, sweeps=1, rounds=3, calls=2, extra_rounds=0)
+QUICK = Protocol(batch_ops=64, sweeps=1, rounds=3, calls=2, extra_rounds=0, references=4)
 TODAY = date(2026, 11, 21)
 ARCH = reference("mobilenet_v2", 0.75, 160)
 

@@ -15,7 +15,7 @@ from latency.table_files import table_from_text, table_to_text
 from search_spaces import FileError, InputError, SearchSpace, load_space, lower, reference
 from tests.latency.simulated import CALL_MS, Simulated, op_ms
 
-QUICK = Protocol(batch_ops=64, sweeps=1, rounds=3, calls=2, extra_rounds=0)
+QUICK = Protocol(batch_ops=64, sweeps=1, rounds=3, calls=2, extra_rounds=0, references=4)
 TODAY = date(2026, 11, 21)
 
 

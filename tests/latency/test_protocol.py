@@ -1,4 +1,5 @@
 import random
+from itertools import pairwise
 from statistics import mean
 
 import pytest
@@ -9,7 +10,7 @@ from search_spaces import Op
 from tests.latency.simulated import CALL_MS, Simulated, op_ms
 
 CHAINS: list[Chain] = [(Op("conv", 16, 16, 8, 8 * n, kernel=3, activation="relu"),) for n in range(1, 21)]
-QUICK = Protocol(batch_ops=8, rounds=3, calls=3, extra_rounds=0, reference_every=4)
+QUICK = Protocol(batch_ops=8, rounds=3, calls=3, extra_rounds=0, references=4)
 
 
 def measured(device: Simulated, protocol: Protocol = QUICK) -> list[Measurement]:
@@ -46,7 +47,7 @@ def test_a_timing_is_the_mean_of_the_loads() -> None:
 
 
 def test_a_device_that_slows_down_to_half_its_speed_gives_the_times_of_the_fast_one() -> None:
-    total = 20 * 3 + 3 * (3 * 3 + 4)  # samples of chains and about as many of the reference as there are
+    total = 3 * (20 + 3 * 4) + 3 * 8  # samples of chains and of the reference, in 3 batches of 3 rounds
     device = Simulated(slowness=lambda number: 1 + number / total)
     assert mean(errors(device)) < 0.02  # uncorrected: about 0.5
 
@@ -56,8 +57,21 @@ def test_a_slow_spell_spoils_no_chain() -> None:
     assert max(errors(device, Protocol(batch_ops=32, rounds=10, calls=3, extra_rounds=0))) < 0.01
 
 
+def test_the_reference_s_copies_run_equally_often_and_all_along_a_round() -> None:
+    device = Simulated()
+    protocol = Protocol(batch_ops=20, rounds=1, calls=1, extra_rounds=0, references=16)
+    assert len(measured(device, protocol)) == 20
+    # a copy each to warm up; then 20 chains, with two turns of the copies among them
+    copies = len(set(device.places[:-36]))
+    assert copies == len(device.places) - 36
+    taken = device.places[-36:]
+    assert sorted(place for place in taken if place < copies) == sorted(2 * list(range(copies)))
+    gaps = [b - a for a, b in pairwise([number for number, place in enumerate(taken) if place < copies])]
+    assert set(gaps) <= {2, 3}
+
+
 def test_noisy_chains_get_more_rounds_and_quiet_ones_do_not() -> None:
-    protocol = Protocol(batch_ops=32, rounds=4, calls=3, noisy=0.02, extra_rounds=3, reference_every=4)
+    protocol = Protocol(batch_ops=32, rounds=4, calls=3, noisy=0.02, extra_rounds=3, references=8)
     assert {len(one.warm_ms) for one in measured(Simulated(), protocol)} == {4}
     rounds = [len(one.warm_ms) for one in measured(Simulated(noise=0.1), protocol)]
     assert max(rounds) == 7

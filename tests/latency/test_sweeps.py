@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from search_spaces import Op
 from tests.latency.simulated import Simulated
 
 CHAINS: list[Chain] = [(Op("conv", 16, 16, 8, 8 * n, kernel=3, activation="relu"),) for n in range(1, 41)]
-QUICK = Protocol(batch_ops=8, sweeps=3, rounds=2, calls=1, extra_rounds=0)
+QUICK = Protocol(batch_ops=8, sweeps=3, rounds=2, calls=1, extra_rounds=0, references=2)
 
 
 def one(chain: Chain, ratios: dict[int, float]) -> Measurement:
@@ -49,7 +50,7 @@ def test_a_sweep_that_was_cut_goes_on_with_what_it_lacks(tmp_path: Path) -> None
 
 def test_more_sweeps_than_before_add_to_what_is_there(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal", Simulated().facts)
-    take(Simulated(), CHAINS, journal, Protocol(batch_ops=8, sweeps=1, rounds=2, calls=1, extra_rounds=0))
+    take(Simulated(), CHAINS, journal, replace(QUICK, sweeps=1))
     take(Simulated(), CHAINS, journal, QUICK)
     assert {len(journal.taken("table", chain)) for chain in CHAINS} == {3}
 
