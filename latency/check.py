@@ -1,4 +1,8 @@
-"""`--check`: a table against networks that had no part in it, timed whole and twice."""
+"""`--check`: a table against networks that had no part in it, timed whole and twice.
+
+Some of the networks that the table was made of are timed again beside them: what all of these take more or less than
+they did is the machine's change of speed since then, and no error of the table.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,10 +14,11 @@ from latency.journal import Journal
 from latency.measured_table import random_networks
 from latency.protocol import Measurement, Protocol
 from latency.source import Chain, LatencySource
-from latency.sweeps import take
+from latency.sweeps import at_speed_of, take
 from latency.table import Accuracy, LatencyTable
 from search_spaces import InputError, SearchSpace
 
+_TIES = 24  # networks that are timed again
 _PARTS = ("check", "check again")
 _SEED = 1_000_003  # not the one that networks for the fit are drawn with
 
@@ -48,13 +53,21 @@ def check_networks(spaces: Sequence[SearchSpace], count: int, seen: Sequence[Cha
 def time_twice(
     source: LatencySource,
     chains: Sequence[Chain],
+    before: Sequence[Measurement],
     journal: Journal,
     protocol: Protocol,
     on_progress: Callable[[int, int], None],
 ) -> tuple[list[Measurement], list[Measurement]]:
-    """Measure networks in two goes, each with sessions of its own."""
-    first, again = (take(source, chains, journal, protocol, on_progress, part) for part in _PARTS)
-    return first, again
+    """Measure networks in two goes, each with sessions of its own; ``before``: networks as the table's build saw them.
+
+    What comes back is at the speed that the machine had then.
+    """
+    ties = [one for one in before if one.chain not in set(chains)][:_TIES]
+    first, again = (
+        at_speed_of(ties, take(source, [*chains, *(tie.chain for tie in ties)], journal, protocol, on_progress, part))
+        for part in _PARTS
+    )
+    return first[: len(chains)], again[: len(chains)]
 
 
 def judge(

@@ -1,10 +1,11 @@
-"""Timing whole networks on this host, by ONNX Runtime."""
+"""Timing whole networks on this host, by ONNX Runtime and by LiteRT."""
 
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from latency.timing import Timing
 from search_spaces import Arch, FileError, lower
@@ -35,17 +36,20 @@ def time_onnx(model: Path | bytes, threads: int = 1, rounds: int = 5, calls: int
         node.name: rng.standard_normal([size if isinstance(size, int) else 1 for size in node.shape], np.float32)
         for node in session.get_inputs()
     }
-    seconds = []
-    with _on_one_core() if threads == 1 else contextlib.nullcontext():
-        for _ in range(rounds):
-            for _ in range(WARM_UP_CALLS):
-                session.run(None, feed)
-            for _ in range(calls):
-                start = time.perf_counter()
-                session.run(None, feed)
-                seconds.append(time.perf_counter() - start)
-    p10, median, p90 = np.percentile(np.array(seconds) * 1e3, [10, 50, 90])
-    return Timing(float(median), float(p10), float(p90), len(seconds))
+    return _timed(lambda: session.run(None, feed), threads, rounds, calls)
+
+
+def time_tflite(model: Path, threads: int = 1, rounds: int = 5, calls: int = 20) -> Timing:
+    """Time a TFLite file as `time_onnx` does an ONNX model; ``InputError`` if ai-edge-litert is not installed."""
+    import numpy as np  # heavy, as above
+
+    from latency.tflite_file import tflite_interpreter
+
+    interpreter = tflite_interpreter(model, threads)
+    rng = np.random.default_rng(0)
+    for node in interpreter.get_input_details():
+        interpreter.set_tensor(node["index"], rng.standard_normal(node["shape"], np.float32))
+    return _timed(interpreter.invoke, threads, rounds, calls)
 
 
 def time_network(arch: Arch) -> Timing:
@@ -54,6 +58,22 @@ def time_network(arch: Arch) -> Timing:
 
     model: bytes = onnx_model(lower(arch), random_layers()).SerializeToString()
     return time_onnx(model)
+
+
+def _timed(run: Callable[[], Any], threads: int, rounds: int, calls: int) -> Timing:
+    import numpy as np  # heavy, as above
+
+    seconds = []
+    with _on_one_core() if threads == 1 else contextlib.nullcontext():
+        for _ in range(rounds):
+            for _ in range(WARM_UP_CALLS):
+                run()
+            for _ in range(calls):
+                start = time.perf_counter()
+                run()
+                seconds.append(time.perf_counter() - start)
+    p10, median, p90 = np.percentile(np.array(seconds) * 1e3, [10, 50, 90])
+    return Timing(float(median), float(p10), float(p90), len(seconds))
 
 
 @contextlib.contextmanager

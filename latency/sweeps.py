@@ -89,9 +89,18 @@ def levelled(measurements: Sequence[Measurement]) -> list[Measurement]:
         rest = values - usual[chain_of]
         levels = np.array([np.median(rest[load_of == load]) for load in range(len(loads))])
     factors = dict(zip(loads, np.exp(levels).tolist(), strict=True))
-    return [_scaled(one, factors) for one in measurements]
+    return [_slower(one, [factors[load] for load in one.loads]) for one in measurements]
 
 
-def _scaled(one: Measurement, factors: dict[int, float]) -> Measurement:
-    scaled = (ms * factors[load] for ms, load in zip(one.reference_ms, one.loads, strict=True))
+def at_speed_of(before: Sequence[Measurement], now: Sequence[Measurement]) -> list[Measurement]:
+    """Take out of measurements how much slower the machine is than it was, as chains tell that were measured before."""
+    usual = {one.chain: one.timing(1.0).median_ms for one in before}
+    ratios = [one.timing(1.0).median_ms / usual[one.chain] for one in now if one.chain in usual]
+    factor = float(np.median(ratios)) if ratios else 1.0
+    return [_slower(one, [factor] * len(one.loads)) for one in now]
+
+
+def _slower(one: Measurement, factors: Sequence[float]) -> Measurement:
+    """Give a measurement with a reference that takes so many times longer, sample by sample."""
+    scaled = (ms * factor for ms, factor in zip(one.reference_ms, factors, strict=True))
     return replace(one, reference_ms=tuple(scaled))

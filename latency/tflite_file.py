@@ -4,12 +4,13 @@ The classes of the format come with ai-edge-litert, an optional package; they ar
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from search_spaces import InputError
+from search_spaces import FileError, InputError
 
 INSTALL = "pip install 'nas-mobile[tflite]'"
 
@@ -25,12 +26,14 @@ _OPTIONS = {
     "CONCATENATION": "ConcatenationOptions",
     "CONV_2D": "Conv2DOptions",
     "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
+    "DIV": "DivOptions",
     "FULLY_CONNECTED": "FullyConnectedOptions",
     "HARD_SWISH": "HardSwishOptions",
     "MEAN": "ReducerOptions",
     "MUL": "MulOptions",
     "PAD": "PadOptions",
     "RESHAPE": "ReshapeOptions",
+    "SUB": "SubOptions",
 }
 _ENUMS = {"padding": "Padding", "fusedActivationFunction": "ActivationFunctionType"}
 
@@ -44,6 +47,19 @@ def tflite_schema() -> Any:
     except ImportError as error:
         raise InputError(f"TFLite needs the package ai-edge-litert ({error}); install it: {INSTALL}") from error
     return schema_py_generated
+
+
+def tflite_interpreter(path: Path, threads: int) -> Any:
+    """Load a file into LiteRT, ready to run; ``InputError`` if it is none, or ai-edge-litert is not installed."""
+    tflite_schema()  # says what to install
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        interpreter = Interpreter(model_path=str(path), num_threads=threads)
+        interpreter.allocate_tensors()
+    except (RuntimeError, ValueError) as error:
+        raise FileError(f"LiteRT cannot load {path}: {' '.join(str(error).split())}") from error
+    return interpreter
 
 
 class TfliteFile:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from latency.onnx_model import INPUT, OUTPUT, Layer
+from latency.onnx_model import INPUT, OUTPUT, Layer, Normalisation
 from latency.tflite_file import TfliteFile
 from search_spaces import Conv, Op
 from search_spaces.arch import Activation, Gate
@@ -17,7 +17,13 @@ from search_spaces.arch import Activation, Gate
 _FUSED = {"relu": "RELU", "relu6": "RELU6"}  # what an operator can do to its own result
 
 
-def tflite_model(ops: Sequence[Op], layer: Callable[[int, Conv], Layer], *, exact: bool = False) -> bytes:
+def tflite_model(
+    ops: Sequence[Op],
+    layer: Callable[[int, Conv], Layer],
+    *,
+    normalisation: Normalisation | None = None,
+    exact: bool = False,
+) -> bytes:
     """Write a chain of Ops as a TFLite file from ``images``, (1, height, width, channels), to ``logits``.
 
     ``layer`` gives each convolution of the Op at an index its weights. A chain that begins with a linear layer takes
@@ -29,7 +35,8 @@ def tflite_model(ops: Sequence[Op], layer: Callable[[int, Conv], Layer], *, exac
     """
     graph, first, flat = _Graph(exact), ops[0], ops[0].is_vector
     shape = (1, first.in_channels) if flat else (1, first.height, first.width, first.in_channels)
-    images = x = graph.file.tensor(INPUT, shape)
+    images = graph.file.tensor(INPUT, shape)
+    x = graph.normalise(images, normalisation) if normalisation else images
     for index, op in enumerate(ops):
         layers = [(conv, layer(index, conv)) for conv in op.convolutions()]
         if op.kind == "pool":
@@ -46,6 +53,11 @@ def tflite_model(ops: Sequence[Op], layer: Callable[[int, Conv], Layer], *, exac
 class _Graph:
     def __init__(self, exact: bool) -> None:
         self.file, self.exact = TfliteFile(), exact
+
+    def normalise(self, x: int, normalisation: Normalisation) -> int:
+        mean, std = (value.reshape(1, 1, 1, -1) for value in (normalisation.mean, normalisation.std))
+        centred = self.arithmetic("SUB", "centred", x, self.file.constant("normalise.mean", mean))
+        return self.arithmetic("DIV", "normalised", centred, self.file.constant("normalise.std", std))
 
     def block(self, x: int, op: Op, layers: Sequence[tuple[Conv, Layer]]) -> int:
         y, squeezed = x, x
@@ -99,7 +111,7 @@ class _Graph:
                 return self.arithmetic("MUL", out, self.arithmetic("ADD", f"{out}.sum", y, three, "RELU6"), sixth)
 
     def arithmetic(self, kind: str, name: str, x: int, y: int, fused: str = "NONE") -> int:
-        """Add an ADD or a MUL, whose ``y`` may be smaller than ``x``."""
+        """Add an ADD, SUB, MUL or DIV, whose ``y`` may be smaller than ``x``."""
         return self.file.add(kind, name, [x, y], self.file.shape(x), fusedActivationFunction=fused)
 
     def appended(self, name: str, x: int, y: int) -> int:

@@ -32,7 +32,9 @@ def save_checkpoint(path: Path, values: Mapping[str, Any]) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        raise FileError(f"cannot write {path}: {_one_line(error)}; make room or give another folder") from error
+        raise FileError(
+            f"cannot write {path}: {_one_line(error)}; make room, and go on with --resume, or give another folder"
+        ) from error
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

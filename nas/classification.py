@@ -1,18 +1,19 @@
 """Classification as a task: packed images, a network's logits, top-1 accuracy."""
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nas.data import ImageData
 from nas.export import check_onnx, export_onnx
+from nas.inception import inception_views
 from nas.network import Network, build
 from nas.tasks import Batch
 from nas.training import accuracy, augment, normalisation, tensors
@@ -27,22 +28,29 @@ _CHECKED_IMAGES = 32
 class Options:
     """What a classification's training can vary beside its schedule.
 
-    ``crop_padding``: images are shifted by up to so many pixels. ``flip``: half of them are mirrored.
+    ``crop_padding``: images are shifted by up to so many pixels. ``flip``: half of them are mirrored. ``least_area``:
+    of a task with ``stored`` images, which are not shifted.
     """
 
     label_smoothing: float = 0.1
     dropout: float = 0.0
     crop_padding: int = 4
     flip: bool = True
+    least_area: float = 0.08
 
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """A `nas.tasks.Task`: ``arch`` has the resolution and the classes of ``data``."""
+    """A `nas.tasks.Task`: ``arch`` has the resolution and the classes of ``data``.
+
+    ``stored``, (count, side, side, 3): the images with their borders, for Inception's views (`nas.inception`); ``data``
+    then has their middle.
+    """
 
     arch: Arch
     data: ImageData
     options: Options = Options()
+    stored: NDArray[np.uint8] | None = None
 
     name: ClassVar[str] = "classification"
 
@@ -60,17 +68,19 @@ class Classification:
         model.normalise.load_state_dict(normalisation(self.data))
         return model
 
-    def steps_per_epoch(self, batch_size: int) -> int:
-        """Count the full batches of an epoch; data smaller than a batch make one."""
-        return max(1, len(self.data.train) // batch_size)
+    @property
+    def train(self) -> NDArray[np.int64]:
+        """The training images' numbers."""
+        return self.data.train
 
-    def batches(self, rng: np.random.Generator, batch_size: int) -> Iterator[Batch]:
-        """Yield an epoch's batches in random order; images that fill no batch wait for another epoch."""
-        order = rng.permutation(self.data.train)
-        for step in range(self.steps_per_epoch(batch_size)):
-            chosen = order[step * batch_size : (step + 1) * batch_size]
-            images = augment(self.data.images[chosen], self.options.crop_padding, self.options.flip, rng)
-            yield tensors(images, self.data.labels[chosen], torch.device("cpu"))
+    def batch(self, chosen: NDArray[np.int64], rng: np.random.Generator) -> Batch:
+        """Give views of training images, and their labels."""
+        labels = self.data.labels[chosen]
+        if self.stored is not None:
+            side, area = self.data.resolution, self.options.least_area
+            return inception_views(self.stored[chosen], side, area, self.options.flip, rng), torch.from_numpy(labels)
+        images = augment(self.data.images[chosen], self.options.crop_padding, self.options.flip, rng)
+        return tensors(images, labels, torch.device("cpu"))
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Give the mean cross-entropy, with label smoothing (Szegedy et al. 2016, section 7)."""
@@ -111,6 +121,7 @@ class Classification:
             "data": self.data.name,
             "fingerprint": self.data.fingerprint,
             "options": asdict(self.options),
+            "views": "shift" if self.stored is None else "inception",
         }
 
     def export(self, model: nn.Module, path: Path) -> float:

@@ -4,6 +4,7 @@ Written from the module and its Ops rather than traced: in milliseconds, with th
 convolutions and names that are the module's.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +28,8 @@ def export_onnx(model: Network, path: str | Path, quantisable: bool = False) -> 
     ``logits`` is (batch, classes). The normalisation is part of the graph, unless it is that of an untrained network,
     which changes nothing. ``quantisable`` spells the activations as `nas.quantise` needs them; the values are the same.
     """
-    names = model.layer_names()
-
-    def layer(index: int, conv: Conv) -> Layer:
-        name = names[index][conv.role]
-        return Layer(name, *folded(model.get_submodule(name)))
-
-    proto = onnx_model(
-        model.ops, layer, batch="batch", normalisation=normalisation_of(model.normalise), quantisable=quantisable
-    )
+    normalisation, layer = normalisation_of(model.normalise), folded_layers(model)
+    proto = onnx_model(model.ops, layer, batch="batch", normalisation=normalisation, quantisable=quantisable)
     onnx.checker.check_model(proto, full_check=True)
     onnx.save(proto, str(path))
 
@@ -54,6 +48,17 @@ def check_onnx(model: nn.Module, path: str | Path, images: np.ndarray[Any, np.dt
         expected = model(torch.from_numpy(pixels).to(next(model.parameters()).device)).float().cpu().numpy()
     model.train(was_training)
     return float(np.abs(exported - expected).max())
+
+
+def folded_layers(model: Network) -> Callable[[int, Conv], Layer]:
+    """Give what names each convolution of the Op at an index, and its weights with the batch norm folded in."""
+    names = model.layer_names()
+
+    def layer(index: int, conv: Conv) -> Layer:
+        name = names[index][conv.role]
+        return Layer(name, *folded(model.get_submodule(name)))
+
+    return layer
 
 
 def normalisation_of(normalise: Normalise) -> Normalisation | None:

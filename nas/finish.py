@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from latency import Timing, time_network, time_onnx
+from nas.classifier_file import save_classifier
 from nas.config import SearchConfig
 from nas.data import ImageData
 from nas.environment import available_cores
@@ -38,7 +39,7 @@ def finish(
     data: ImageData,
     on_epoch: Callable[[int, int], None],
 ) -> Finish:
-    """Train the seed from scratch with the long recipe, export and time it, and write ``seed.yaml`` and ``seed.onnx``.
+    """Train the seed from scratch with the long recipe, export and time it; write ``seed.yaml``, ``.pt`` and ``.onnx``.
 
     The exported file is the network as trained, at the proxy task's size. Its host time stands beside that of the
     network as deployed (the space's resolution and classes), the one that the table's figure is about.
@@ -57,6 +58,7 @@ def finish(
         threads=available_cores(),
         on_epoch=lambda epoch, loss: on_epoch(epoch, epochs),
     )
+    save_classifier(run.path / "seed.pt", child, data, recipe, trained)  # what nas-adapt starts from
     difference = _export(trained, run.path / "seed.onnx", data)
     proxy, deployed = time_onnx(run.path / "seed.onnx"), time_network(arch)
     result = Finish(seed, trained.accuracy, difference, proxy.median_ms, deployed.median_ms)

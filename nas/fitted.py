@@ -1,5 +1,6 @@
 """What a training tells while it goes on, and gives when it is done."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,8 @@ from torch import nn
 class EpochResult:
     """What an epoch came to: mean training loss, metrics of the averaged weights; ``epoch`` counts from 1.
 
-    ``seconds`` are those of the training alone, without the validation.
+    ``metrics`` is empty after an epoch that was not judged; the last one is. ``seconds`` are those of the training
+    alone, without the validation.
     """
 
     epoch: int
@@ -22,8 +24,18 @@ class EpochResult:
 
     @property
     def merit(self) -> float:
-        """Give the figure of merit: the task's first metric."""
-        return next(iter(self.metrics.values()))
+        """Give the figure of merit: the task's first metric; minus infinity for an epoch that was not judged."""
+        return next(iter(self.metrics.values()), -math.inf)
+
+
+def best_of(history: Sequence[EpochResult]) -> EpochResult:
+    """Give the first epoch with the highest figure of merit."""
+    return max(history, key=lambda result: result.merit)
+
+
+def judged(history: Sequence[EpochResult]) -> list[EpochResult]:
+    """Give the epochs that have metrics."""
+    return [result for result in history if result.metrics]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +48,7 @@ class Fitted:
     @property
     def best(self) -> EpochResult:
         """Give the first epoch with the highest figure of merit."""
-        return max(self.history, key=lambda result: result.merit)
+        return best_of(self.history)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Trials on Ray Tune: the only file that imports ray.
 
-An adapter joins a `Search` to Tune: Tune asks it for the next trial and reports each one's outcome. Everything that
-must survive is written by the search itself; Tune's own state is thrown away.
+An adapter joins `Trials`, a search's or NetAdapt's, to Tune: Tune asks it for the next one and reports each one's
+outcome. Everything that must survive is written by those themselves; Tune's own state is thrown away.
 """
 
 import logging
@@ -19,7 +19,8 @@ from ray import tune
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.search import Searcher
 
-from nas.search import Outcome, Search
+from nas.loop import Candidate, Trials
+from nas.search import Outcome
 from search_spaces import Arch, InputError, arch_from_dict, arch_to_dict
 
 
@@ -86,13 +87,13 @@ def ray_cluster(address: str | None) -> Iterator[str]:
         ray.shutdown()
 
 
-def run_on_ray(search: Search, evaluate: Evaluator, placement: Placement) -> TrialClock:
-    """Run a search's trials on the Ray cluster that this process is connected to, until the search is done."""
+def run_on_ray(trials: Trials[Candidate], evaluate: Evaluator, placement: Placement) -> TrialClock:
+    """Run trials on the Ray cluster that this process is connected to, until they are done."""
     clock = TrialClock()
-    if search.done:
+    if trials.done:
         return clock
     _check_resources(placement)
-    adapter = _SearchAdapter(search, placement.workers, clock)
+    adapter = _SearchAdapter(trials, placement.workers, clock)
     resources = {"cpu": placement.cpus_per_trial, "gpu": placement.gpus_per_trial}
     trainable = tune.with_resources(tune.with_parameters(_ChildTrial, evaluate=evaluate), resources)
     with tempfile.TemporaryDirectory(prefix="nas-tune-") as storage:
@@ -100,7 +101,7 @@ def run_on_ray(search: Search, evaluate: Evaluator, placement: Placement) -> Tri
             trainable,
             tune_config=tune.TuneConfig(
                 search_alg=adapter,
-                num_samples=-1,  # the search knows when it is done
+                num_samples=-1,  # the trials know when they are done
                 reuse_actors=True,  # a process a trial costs 1.4 s, a reused one 0.07 s
                 trial_name_creator=_trial_name,
                 trial_dirname_creator=_trial_folder,
@@ -149,29 +150,29 @@ class _ChildTrial(tune.Trainable):
 
 
 class _SearchAdapter(Searcher):
-    """Joins a `Search` to Tune.
+    """Joins `Trials` to Tune.
 
     Tune pickles its searcher when it starts and saves it now and then. The copy holds nothing: what is to survive is in
     the run folder, and the object that Tune goes on to use is this one.
     """
 
-    def __init__(self, search: Search, workers: int, clock: TrialClock) -> None:
+    def __init__(self, trials: Trials[Candidate], workers: int, clock: TrialClock) -> None:
         super().__init__()
-        self._search: Search | None = search
+        self._trials: Trials[Candidate] | None = trials
         self._workers = workers
         self._clock = clock
         self._running: dict[str, int] = {}  # Tune's name of a trial -> ours
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        search = self._live()
+        trials = self._live()
         finished: Any = Searcher.FINISHED  # a string, which ray's own types leave out
-        if search.done:
+        if trials.done:
             return finished  # type: ignore[no-any-return]
         if len(self._running) >= self._workers:
             return None
-        candidate = search.next()
+        candidate = trials.next()
         if candidate is None:
-            return finished if search.done else None
+            return finished if trials.done else None
         self._running[trial_id] = candidate.trial
         return {
             "trial": candidate.trial,
@@ -198,15 +199,15 @@ class _SearchAdapter(Searcher):
         Path(checkpoint_path).touch()
 
     def restore(self, checkpoint_path: str) -> None:
-        raise RuntimeError("a search is resumed from its run folder, not by Tune")
+        raise RuntimeError("trials are resumed from their run folder, not by Tune")
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_search": None, "_clock": None}
+        return self.__dict__ | {"_trials": None, "_clock": None}
 
-    def _live(self) -> Search:
-        if self._search is None:
+    def _live(self) -> Trials[Candidate]:
+        if self._trials is None:
             raise RuntimeError("this is Tune's pickled copy of the searcher; it holds no search")
-        return self._search
+        return self._trials
 
 
 def _trial_name(trial: TuneTrial) -> str:

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import ConfigDict
 
@@ -10,56 +10,57 @@ from search_spaces import InputError
 
 OptimizerName = Literal["rmsprop", "sgd"]
 Decay = Literal["exponential", "cosine"]
+ViewsName = Literal["inception", "shift"]
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """The one training loop's numbers; `nas.recipe.Recipe` is that of a search's children.
+    """The one training loop's numbers, each with what it means; `nas.recipe.Recipe` is that of a search's children.
 
-    ``learning_rate`` is the peak, for this ``batch_size``; `with_batch_size` changes both. It climbs linearly during
-    the share ``warm_up`` of the epochs; then ``exponential`` multiplies it by ``decay_rate`` every ``decay_epochs``,
-    counted from the start, and ``cosine`` lowers it to 0. ``least_steps`` lengthens the training on few images.
-    ``rho`` and ``epsilon`` are RMSProp's. ``weight_decay`` is for the weights of convolutions and linear layers, but
-    not of depthwise convolutions. ``batch_norm_momentum`` is torch's: 1 less the paper's decay. ``ema_decay``: of the
-    average of weights that is evaluated and kept; 0 is none. ``clip_norm``: longer gradients are scaled down to it;
-    None leaves them. ``label_smoothing`` and ``dropout`` are for tasks that have them.
+    ``learning_rate`` is for this ``batch_size``; `with_batch_size` changes both. An ``exponential`` decay counts epochs
+    from the start, warm-up included.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    optimizer: OptimizerName = "rmsprop"
-    decay: Decay = "exponential"
-    least_steps: int = 0
-    warm_up: float = 5 / 350
-    decay_rate: float = 0.99
-    decay_epochs: float = 3.0
-    momentum: float = 0.9
-    rho: float = 0.9
-    epsilon: float = 1e-3
-    weight_decay: float = 1e-5
-    label_smoothing: float = 0.1
-    dropout: float = 0.2
-    batch_norm_momentum: float = 0.01
-    ema_decay: float = 0.9999
-    clip_norm: float | None = None
+    epochs: Annotated[int, "passes over the training images"]
+    batch_size: Annotated[int, "images a step; the learning rate goes along"]
+    learning_rate: Annotated[float, "its peak"]
+    accumulate: Annotated[int, "a step's images are worked off in so many parts, where they do not fit in memory"] = 1
+    optimizer: Annotated[OptimizerName, "rmsprop (TensorFlow's form), or sgd with Nesterov momentum"] = "rmsprop"
+    decay: Annotated[Decay, "how the rate falls: exponential in steps, or cosine to 0"] = "exponential"
+    least_steps: Annotated[int, "few images are passed over more often, until so many steps are made"] = 0
+    warm_up: Annotated[float, "share of the epochs in which the rate climbs"] = 5 / 350
+    decay_rate: Annotated[float, "exponential decay: factor of each fall"] = 0.99
+    decay_epochs: Annotated[float, "exponential decay: epochs from fall to fall"] = 3.0
+    momentum: Annotated[float, "the optimiser's"] = 0.9
+    rho: Annotated[float, "RMSProp's decay of mean squares"] = 0.9
+    epsilon: Annotated[float, "RMSProp's, inside the root"] = 1e-3
+    weight_decay: Annotated[float, "l2, but not on depthwise convolutions, norms and biases"] = 1e-5
+    views: Annotated[ViewsName, "a classifier's: inception's parts in other light, or shift: by up to an eighth"] = (
+        "inception"
+    )
+    least_area: Annotated[float, "inception: share of the image that a view shows at least"] = 0.08
+    label_smoothing: Annotated[float, "a classifier's"] = 0.1
+    dropout: Annotated[float, "share dropped before a classifier's last layer"] = 0.2
+    batch_norm_momentum: Annotated[float, "torch's: 1 less the paper's decay"] = 0.01
+    ema_decay: Annotated[float, "of the average of weights that is judged and kept; 0 is none"] = 0.9999
+    clip_norm: Annotated[float, "longer gradients are scaled down to it; 0 leaves them"] = 0.0
 
     def __post_init__(self) -> None:
         _check_choice("optimizer", self.optimizer, get_args(OptimizerName))
         _check_choice("decay", self.decay, get_args(Decay))
-        for name in ("epochs", "batch_size"):
+        _check_choice("views", self.views, get_args(ViewsName))
+        for name in ("epochs", "batch_size", "accumulate"):
             _check(self, name, "at least 1", getattr(self, name) >= 1)
-        _check(self, "least_steps", "0 or more", self.least_steps >= 0)
         for name in ("learning_rate", "decay_epochs", "epsilon"):
             _check(self, name, "a positive number", 0 < getattr(self, name) < math.inf)
-        _check(self, "weight_decay", "0 or a positive number", 0 <= self.weight_decay < math.inf)
+        for name in ("least_steps", "weight_decay", "clip_norm"):
+            _check(self, name, "0 or a positive number", 0 <= getattr(self, name) < math.inf)
         for name in ("warm_up", "momentum", "rho", "label_smoothing", "dropout", "ema_decay"):
             _check(self, name, "at least 0 and below 1", 0 <= getattr(self, name) < 1)
-        for name in ("batch_norm_momentum", "decay_rate"):
+        for name in ("batch_norm_momentum", "decay_rate", "least_area"):
             _check(self, name, "above 0 and at most 1", 0 < getattr(self, name) <= 1)
-        _check(self, "clip_norm", "a positive number or none", self.clip_norm is None or 0 < self.clip_norm < math.inf)
 
     def with_batch_size(self, batch_size: int) -> "Schedule":
         """Give the schedule at another batch size, its learning rate in proportion (Goyal et al. 2017)."""
@@ -103,6 +104,7 @@ PRESETS = {
         least_steps=1500,
         warm_up=0.1,
         weight_decay=1e-4,
+        views="shift",
         dropout=0.0,
         batch_norm_momentum=0.1,
         ema_decay=0.995,

@@ -124,7 +124,7 @@ def begin(path: Path, config: SearchConfig, console: Console) -> SearchRun:
     assert config.space is not None  # just chosen
     space = load_space(config.space)
     _controller(config, space)
-    data = _load_data(config, console)
+    data = load_images(config, console)
     facts = describe_environment() | {"fingerprints": _fingerprints(table, data)}
     folder = RunFolder.create(path, config.model_dump(mode="json"), space_text(config.space), facts)
     for line in [*said, f"run folder: {path}"]:
@@ -144,7 +144,7 @@ def resume(path: Path, continued: Callable[[SearchConfig], SearchConfig], consol
     folder.check_trials(space, before.trials)
     table = load_table(config.device)
     table.check_ops(space.ops(), space.name)
-    data = _load_data(config, console)
+    data = load_images(config, console)
     recorded = folder.environment().get("fingerprints", {})
     for name, fingerprint in _fingerprints(table, data).items():
         if recorded.get(name) != fingerprint:
@@ -176,7 +176,8 @@ def _controller(config: SearchConfig, space: SearchSpace) -> Controller:
     return create(config.controller, space.sizes, config.seed, config.controller_options or None)
 
 
-def _load_data(config: SearchConfig, console: Console) -> ImageData:
+def load_images(config: SearchConfig, console: Console) -> ImageData:
+    """Load the images that a search trains on and is judged by."""
     proxy = config.proxy
     with task_display(console, "packing images") as report:
         return load_data(

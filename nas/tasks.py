@@ -1,11 +1,11 @@
 """`Task`: what the one training loop (`nas.fitting`) asks of classification, detection and segmentation."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
@@ -25,12 +25,13 @@ class Task(Protocol):
         """Give a network with fresh weights from torch's global generator; the normalisation is part of it."""
         ...
 
-    def steps_per_epoch(self, batch_size: int) -> int:
-        """Count the batches that `batches` yields."""
+    @property
+    def train(self) -> NDArray[np.int64]:
+        """The training images' numbers."""
         ...
 
-    def batches(self, rng: np.random.Generator, batch_size: int) -> Iterator[Batch]:
-        """Yield one epoch's batches, augmented; all that is random comes from ``rng``."""
+    def batch(self, chosen: NDArray[np.int64], rng: np.random.Generator) -> Batch:
+        """Give these training images, augmented; all that is random comes from ``rng``."""
         ...
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:

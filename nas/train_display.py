@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from nas.fitted import EpochResult, Watch
+from nas.fitted import EpochResult, Watch, best_of
 
 _SHOWN_METRICS = 3  # of the first: a class each would not fit a line
 
@@ -47,12 +47,11 @@ class TrainDisplay:
 
     def epoch(self, history: Sequence[EpochResult]) -> None:
         """Print the line of the last epoch."""
-        last, best = history[-1], max(history, key=lambda result: result.merit)
-        self._best = f", best {100 * best.merit:.2f} %"
+        last, best = history[-1], best_of(history)
+        self._best = f", best {100 * best.merit:.2f} %" if best.metrics else ""
+        facts = [f"loss {last.loss:.4f}", metrics_text(last.metrics), f"{last.images_per_second:.0f} images/s"]
         self._console.print(
-            f"epoch {last.epoch}/{self._epochs}: loss {last.loss:.4f}, {metrics_text(last.metrics)}, "
-            f"{last.images_per_second:.0f} images/s",
-            soft_wrap=True,
+            f"epoch {last.epoch}/{self._epochs}: {', '.join(fact for fact in facts if fact)}", soft_wrap=True
         )
 
     @property

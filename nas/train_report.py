@@ -13,7 +13,7 @@ from PIL import Image
 from plotly.offline import get_plotlyjs
 
 from nas.charts import Chart, line_chart
-from nas.fitted import EpochResult
+from nas.fitted import EpochResult, best_of, judged
 from nas.network_table import describe
 from nas.report import PAGE, resource, script_hash
 from nas.report_data import flatten
@@ -62,19 +62,19 @@ def render(report: TrainReport, pictures: Sequence[Image.Image]) -> str:
 
 
 def _charts(history: Sequence[EpochResult]) -> dict[str, Chart]:
-    epochs = [result.epoch for result in history]
-    name = next(iter(history[0].metrics))
-    merits = {name: [100 * result.merit for result in history]}
+    seen = judged(history)
+    name = next(iter(seen[0].metrics))
+    losses, merits = [result.loss for result in history], [100 * result.merit for result in seen]
     return {
-        "loss": line_chart("epoch", "training loss", epochs, {"loss": [result.loss for result in history]}),
-        "merit": line_chart("epoch", f"{name} (%)", epochs, merits),
+        "loss": line_chart("epoch", "training loss", [result.epoch for result in history], {"loss": losses}),
+        "merit": line_chart("epoch", f"{name} (%)", [result.epoch for result in seen], {name: merits}),
     }
 
 
 def _summaries(history: Sequence[EpochResult]) -> dict[str, str]:
     """Say in words what each chart shows, for those who do not see it."""
     first, last = history[0], history[-1]
-    best = max(history, key=lambda result: result.merit)
+    best = best_of(history)
     return {
         "loss": f"Mean training loss of each epoch: {first.loss:.3f} in the first, {last.loss:.3f} in the last.",
         "merit": f"On the validation images, by the averaged weights: at best {100 * best.merit:.2f} % "

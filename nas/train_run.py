@@ -1,10 +1,10 @@
 """One training from its configuration to its end: the fitting, the exported file, the report, all in one folder."""
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 import yaml
@@ -14,14 +14,15 @@ from torch import nn
 from latency import time_onnx
 from nas.checkpoint import load_checkpoint
 from nas.display import task_display
-from nas.environment import describe_environment
+from nas.environment import available_cores, describe_environment
 from nas.finish import ONNX_TOLERANCE
-from nas.fitted import EpochResult, Fitted, Watch
+from nas.fitted import EpochResult, Watch, best_of
 from nas.fitting import BEST, fit_task
 from nas.open_task import open_task
 from nas.run_folder import RunFolder, check_free, write_atomically
 from nas.stopping import StoppedError
 from nas.tasks import Exporting, Task
+from nas.tensorboard import TensorBoardLog
 from nas.train_config import CONFIG, TrainConfig, config_to_dict, recorded_train_config
 from nas.train_display import TrainDisplay
 from nas.train_report import TrainReport, write_train_report
@@ -62,39 +63,68 @@ class TrainRun:
 
     def complete(self) -> TrainSummary:
         """Train what is left, export the best epoch's network, and write the report."""
-        with RunFolder(self.folder).locked():
-            with task_display(self.console, "decoding images") as progress:
-                task = open_task(self.config, progress, lambda text: self.console.print(text, soft_wrap=True))
-            fitted = self._fit(task)
-            model = best_model(task, self.folder)
-            difference, host_ms = self._export(task, model)
-            summary = self._summary(task, fitted, model, difference, host_ms)
-            write_atomically(self.folder / SUMMARY, json.dumps(asdict(summary), indent=2))
-            report = TrainReport(self.config, summary_facts(summary), tuple(fitted.history), describe_environment())
-            write_train_report(self.folder, report, task.pictures(model, PICTURES))
+        try:
+            with RunFolder(self.folder).locked():
+                return self._complete()
+        except OSError as error:
+            raise InputError(
+                f"cannot write to {self.folder}: {error.strerror or error}; make room, then go on with: nas-train "
+                f"--resume {self.folder}"
+            ) from error
+
+    def _complete(self) -> TrainSummary:
+        with task_display(self.console, "decoding images") as progress:
+            task = open_task(self.config, progress, lambda text: self.console.print(text, soft_wrap=True))
+        history = self._fit(task)
+        model = best_model(task, self.folder)
+        difference, host_ms = self._export(task, model)
+        summary = self._summary(task, history, model, difference, host_ms)
+        write_atomically(self.folder / SUMMARY, json.dumps(asdict(summary), indent=2))
+        report = TrainReport(self.config, summary_facts(summary), tuple(history), describe_environment())
+        write_train_report(self.folder, report, task.pictures(model, PICTURES))
         return summary
 
-    def _fit(self, task: Task) -> Fitted:
+    def _fit(self, task: Task) -> list[EpochResult]:
         config = self.config
-        steps = task.steps_per_epoch(config.schedule.batch_size)
+        steps = max(1, len(task.train) // config.schedule.batch_size)
+        log = TensorBoardLog(self.folder)
         display = TrainDisplay(self.console, config.schedule.epochs_for(steps), steps)
 
         def note(history: Sequence[EpochResult]) -> None:
             lines = [json.dumps(asdict(result)) + "\n" for result in history]
             write_atomically(self.folder / METRICS, "".join(lines))
+            log.epoch(history)
             display.epoch(history)
 
-        watch = Watch(display.step, note)
-        settings: dict[str, Any] = {"device": config.device, "threads": config.threads, "resume": self.resumed}
         try:
-            with display.shown():
-                return fit_task(task, config.schedule, config.seed, folder=self.folder, watch=watch, **settings)
+            with display.shown(), contextlib.closing(log):
+                return self._fit_here_or_on_workers(task, Watch(display.step, note))
         except DivergedError as error:
             rate = config.schedule.learning_rate
             raise InputError(f"{error}; begin again with a --learning-rate below {rate:g}") from error
         except (StoppedError, KeyboardInterrupt):
             self.console.print(f"go on with: nas-train --resume {self.folder}", soft_wrap=True)
             raise
+
+    def _fit_here_or_on_workers(self, task: Task, watch: Watch) -> list[EpochResult]:
+        config = self.config
+        if config.workers > 1:
+            from nas.ray_training import fit_on_workers  # ray takes seconds to import
+            from nas.ray_trials import ray_cluster
+
+            with ray_cluster(None):
+                return fit_on_workers(config, self.folder, resume=self.resumed, watch=watch)
+        return fit_task(
+            task,
+            config.schedule,
+            config.seed,
+            folder=self.folder,
+            resume=self.resumed,
+            evaluate_every=config.evaluate_every,
+            device=config.device,
+            threads=config.threads,
+            watch=watch,
+        ).history
 
     def _export(self, task: Task, model: nn.Module) -> tuple[float | None, float | None]:
         """Write and time the ONNX file of a task that has one; give its difference from torch and its milliseconds."""
@@ -107,9 +137,14 @@ class TrainRun:
         return difference, time_onnx(path).median_ms
 
     def _summary(
-        self, task: Task, fitted: Fitted, model: nn.Module, difference: float | None, host_ms: float | None
+        self,
+        task: Task,
+        history: Sequence[EpochResult],
+        model: nn.Module,
+        difference: float | None,
+        host_ms: float | None,
     ) -> TrainSummary:
-        history, best = fitted.history, fitted.best
+        best = best_of(history)
         return TrainSummary(
             folder=str(self.folder),
             task=task.name,
@@ -125,8 +160,18 @@ class TrainRun:
         )
 
 
+def check_workers(config: TrainConfig) -> None:
+    """Raise ``InputError`` if this machine cannot run so many workers."""
+    kind, there = ("GPU", torch.cuda.device_count()) if config.device == "cuda" else ("core", available_cores())
+    if config.workers > max(1, there):
+        raise InputError(
+            f"{config.workers} workers need a {kind} each, and this machine has {there}; ask for fewer with --workers"
+        )
+
+
 def begin(folder: Path, config: TrainConfig, console: Console) -> TrainRun:
     """Begin a training in a new or empty folder; ``InputError`` if the folder already holds one."""
+    check_workers(config)
     check_free(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)

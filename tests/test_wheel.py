@@ -57,6 +57,8 @@ def test_wheel_holds_the_files_of_the_four_packages_and_nothing_else(wheel: zipf
         "latency/devices/pixel1.yaml",
         "latency/devices/pixel3.yaml",
         "latency/tables/pixel2.lut",
+        "nas/page/adapt.html",
+        "nas/page/card.md",
         "nas/page/report.css",
         "nas/page/report.html",
         "nas/page/report.js",
@@ -80,7 +82,9 @@ def test_wheel_installs_the_commands(wheel: zipfile.ZipFile) -> None:
     parser = ConfigParser()
     parser.read_string(wheel.read(path).decode())
     assert dict(parser["console_scripts"]) == {
+        "nas-adapt": "nas.commands.adapt:main",
         "nas-build-lut": "nas.commands.build_lut:main",
+        "nas-export": "nas.commands.export:main",
         "nas-latency": "nas.commands.latency:main",
         "nas-report": "nas.commands.report:main",
         "nas-search": "nas.commands.search:main",

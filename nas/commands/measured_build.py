@@ -85,12 +85,12 @@ def _check(
     measurements: "Sequence[Measurement]",
 ) -> Check:
     chains = check_networks(spaces, count, (*planned.covering, *planned.teaching))
+    networks = [one for one in measurements if len(one.chain) > 1]
     with _progress("networks for the check, twice") as on_progress:
-        timed = time_twice(source, chains, journal, protocols[1], on_progress)
+        timed = time_twice(source, chains, networks, journal, protocols[1], on_progress)
     alone: list[Chain] = list(dict.fromkeys((op,) for chain in chains for op in chain))
     with _progress("their Ops alone, for comparison") as on_progress:
         singles = take(source, alone, journal, protocols[0], on_progress)
-    networks = [one for one in measurements if len(one.chain) > 1]
     return judge(table, networks, singles, timed)
 
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from nas.data.digits import CLASSES, load_digits
 from nas.data.image_data import ImageData, fingerprint
 from nas.data.layout import find_layout
-from nas.data.pack import Skipped, packed
+from nas.data.pack import packed
+from nas.data.partial_pack import Skipped
 from nas.data.sources import open_source
 from nas.data.split import split
 from search_spaces import InputError

@@ -1,7 +1,8 @@
 """Images decoded once, into a file that every later run maps into memory.
 
 A pack is a folder of the cache named by its key: ``images.npy`` and ``pack.json``. It appears by one rename, so it is
-whole or not there. The images that can't be decoded are in its list, not in its array.
+whole or not there; packing that was killed goes on where it was. The images that can't be decoded are in its list, not
+in its array.
 """
 
 import hashlib
@@ -11,17 +12,16 @@ import shutil
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import PIL
 from filelock import FileLock
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from nas.data.decode import DECODING_VERSION, BadImageError, decode_image
+from nas.data.partial_pack import IMAGES, NOTES, Skipped, partial_pack
 from nas.data.sources import Source, SourceFile
 from search_spaces import InputError
 
@@ -29,14 +29,6 @@ PACK_VERSION = 1
 BLOCK = 64  # files read, then decoded side by side; bounds the memory that large photos take
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """Name an image that is not in the pack, and why."""
-
-    name: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,23 +49,19 @@ def packed(
         return pack
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _check_space(folder, len(files), resolution)
         with FileLock(f"{entry}.lock"):
             if (pack := _open(entry, len(files))) is not None:
                 return pack
             partial = Path(f"{entry}.partial")
-            shutil.rmtree(partial, ignore_errors=True)  # of a packer that was killed, or a damaged pack
-            shutil.rmtree(entry, ignore_errors=True)
-            partial.mkdir()
-            try:
-                _write(partial, source, files, resolution, on_progress)
-                partial.rename(entry)
-            finally:
-                shutil.rmtree(partial, ignore_errors=True)
+            shutil.rmtree(entry, ignore_errors=True)  # a damaged one
+            partial.mkdir(exist_ok=True)  # that of a packer that was killed is gone on with
+            _check_space(partial, len(files), resolution)
+            _write(partial, source, files, resolution, on_progress)
+            partial.rename(entry)
     except OSError as error:
         raise InputError(
-            f"cannot write packed images to {folder}: {error.strerror or error}; "
-            "free some space, or set NAS_CACHE_DIR to a folder that can be written"
+            f"cannot write packed images to {folder}: {error.strerror or error}; free some space and try again, which "
+            "goes on from here, or set NAS_CACHE_DIR to a folder that can be written"
         ) from error
     pack = _open(entry, len(files))
     if pack is None:
@@ -93,12 +81,12 @@ def _key(source: Source, files: Sequence[SourceFile], resolution: int) -> str:
 def _open(entry: Path, files: int) -> Pack | None:
     """Open a pack; None where there is none, or where it is damaged."""
     try:
-        notes = json.loads((entry / "pack.json").read_text(encoding="utf-8"))
+        notes = json.loads((entry / NOTES).read_text(encoding="utf-8"))
         skipped = tuple(Skipped(**item) for item in notes["skipped"])
         if len(skipped) == files:  # nothing to map: a file can't be mapped at length 0
             return Pack(np.empty((0, 1, 1, 3), np.uint8), notes["digest"], skipped)
         # A plain view: numpy's memmap class pickles oddly, and its view is mapped and read-only all the same.
-        images = np.asarray(np.load(entry / "images.npy", mmap_mode="r"))
+        images = np.asarray(np.load(entry / IMAGES, mmap_mode="r"))
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return Pack(images, notes["digest"], skipped) if len(images) + len(skipped) == files else None
@@ -107,37 +95,24 @@ def _open(entry: Path, files: int) -> Pack | None:
 def _write(
     into: Path, source: Source, files: Sequence[SourceFile], resolution: int, on_progress: Progress | None
 ) -> None:
-    """Write a pack's two files; plain writes, for a full disk fails them where it kills who writes through a map."""
-    digest = hashlib.blake2b(digest_size=16)
-    skipped: list[Skipped] = []
-    with (into / "images.npy").open("wb") as out, warnings.catch_warnings():
+    """Decode what is not written yet, and write it."""
+    with partial_pack(into, resolution) as pack, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # not in the threads that decode: the filters belong to the whole process
-        _write_header(out, len(files), resolution)
-        for at, results in _decoded(source, files, resolution):
-            for file, result in zip(files[at:], results, strict=False):
-                if isinstance(result, BadImageError):
-                    skipped.append(Skipped(file.key, str(result)))
-                else:
-                    digest.update(result.data)
-                    out.write(result.data)
+        for block, results in _decoded(source, files[pack.files :], resolution):
+            skipped = [
+                Skipped(file.key, str(result))
+                for file, result in zip(block, results, strict=True)
+                if isinstance(result, BadImageError)
+            ]
+            pack.add([result for result in results if not isinstance(result, BadImageError)], skipped)
             if on_progress is not None:
-                on_progress(at + len(results), len(files))
-        out.seek(0)  # the format pads its header so that the count can change
-        _write_header(out, len(files) - len(skipped), resolution)
-        out.flush()
-        os.fsync(out.fileno())
-    notes = {"digest": digest.hexdigest(), "skipped": [asdict(item) for item in skipped]}
-    (into / "pack.json").write_text(json.dumps(notes), encoding="utf-8")
-
-
-def _write_header(out: BinaryIO, count: int, resolution: int) -> None:
-    shape = (count, resolution, resolution, 3)
-    npy.write_array_header_1_0(out, {"descr": "|u1", "fortran_order": False, "shape": shape})
+                on_progress(pack.files, len(files))
+        pack.finish(into)
 
 
 def _decoded(
     source: Source, files: Sequence[SourceFile], resolution: int
-) -> Iterator[tuple[int, list[NDArray[np.uint8] | BadImageError]]]:
+) -> Iterator[tuple[Sequence[SourceFile], list[NDArray[np.uint8] | BadImageError]]]:
     """Decode block after block, in threads: Pillow lets go of the interpreter while it decodes."""
 
     def decode(data: bytes | BadImageError) -> NDArray[np.uint8] | BadImageError:
@@ -148,8 +123,8 @@ def _decoded(
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         for at in range(0, len(files), BLOCK):
-            block = [_read(source, file) for file in files[at : at + BLOCK]]
-            yield at, list(pool.map(decode, block))
+            block = files[at : at + BLOCK]
+            yield block, list(pool.map(decode, [_read(source, file) for file in block]))
 
 
 def _read(source: Source, file: SourceFile) -> bytes | BadImageError:
@@ -159,11 +134,12 @@ def _read(source: Source, file: SourceFile) -> bytes | BadImageError:
         return error
 
 
-def _check_space(folder: Path, count: int, resolution: int) -> None:
-    needed, free = count * resolution * resolution * 3, shutil.disk_usage(folder).free
+def _check_space(partial: Path, count: int, resolution: int) -> None:
+    written = sum(file.stat().st_size for file in partial.iterdir())
+    needed, free = count * resolution * resolution * 3 - written, shutil.disk_usage(partial).free
     if needed > free:
         raise InputError(
-            f"{count} images packed at {resolution} px take {needed / 1e9:.2f} GB, "
-            f"and {folder} has {free / 1e9:.2f} GB free; "
+            f"{count} images packed at {resolution} px take {needed / 1e9:.2f} GB more, "
+            f"and {partial.parent} has {free / 1e9:.2f} GB free; "
             "free some space, or set NAS_CACHE_DIR to a folder on a larger disk"
         )

@@ -2,12 +2,17 @@
 
 import itertools
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from nas.detection.boxes import corners, overlap
 from search_spaces.detection import Detector, detection_walk
 
+MIN_SCALES = tuple(step / 100 for step in range(4, 42, 2))  # that `fitted_min_scale` tries, as shares of the image
+_FITTED_BOXES = 500  # of each class, which is enough for a mean
 _SMALL = 0.5  # the first map's square anchor, as a share of its others' scale (published configuration of table 6)
 
 
@@ -32,6 +37,21 @@ def anchor_shapes(maps: int, min_scale: float, max_scale: float) -> list[list[tu
         for scale, after in itertools.pairwise(scales[1:])
     ]
     return [first, *others]
+
+
+def fitted_min_scale(detector: Detector, boxes: Sequence[Tensor]) -> float:
+    """Give the smallest scale with which a detector's anchors overlap boxes most, each class counting the same.
+
+    ``boxes``: (n, 4) by corners, one for each class. What counts is the mean overlap of a box with its best anchor
+    (Redmon and Farhadi 2017, section 2).
+    """
+    chosen = [of_class[:: math.ceil(len(of_class) / _FITTED_BOXES)] for of_class in boxes if len(of_class)]
+
+    def fit(min_scale: float) -> float:
+        anchors = corners(anchors_of(replace(detector, min_scale=min_scale)))
+        return sum(float(overlap(of_class[:, None], anchors).amax(1).mean()) for of_class in chosen)
+
+    return max(MIN_SCALES, key=fit)
 
 
 def _shape(scale: float, ratio: float) -> tuple[float, float]:

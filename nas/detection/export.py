@@ -21,16 +21,18 @@ from search_spaces.arch import INPUT_CHANNELS
 from search_spaces.detection import BOX_CODES, DetectionWalk, detection_walk
 
 BOXES = "boxes"
+DECODING = "decoding."  # begins the names of the nodes between box codes and boxes
 
 
-def export_detector(model: DetectionNetwork, path: str | Path) -> None:
+def export_detector(model: DetectionNetwork, path: str | Path, quantisable: bool = False) -> None:
     """Write a detector to one file, as it computes in evaluation.
 
     Its input ``images`` is float32 (batch, 3, side, side), RGB in [0, 1], any batch size. Its outputs are ``logits``,
     (batch, anchors, slots), and ``boxes``, (batch, anchors, 4), by corners as shares of the image's sides. The
     choice among overlapping boxes is outside: `nas.detection.suppression.detections`, or the runtime's own.
+    ``quantisable`` spells the activations as `nas.quantise` needs them; the values are the same.
     """
-    graph, detector = _Graph(model), model.detector
+    graph, detector = _Graph(model, quantisable), model.detector
     normalisation = normalisation_of(model.normalise)
     walk = detection_walk(detector)
     maps = graph.maps(graph.normalise(INPUT, normalisation) if normalisation else INPUT, walk)
@@ -60,8 +62,8 @@ def check_detector(model: DetectionNetwork, path: str | Path, images: Tensor) ->
 class _Graph(Graph):
     """Adds the parts of one model."""
 
-    def __init__(self, network: DetectionNetwork) -> None:
-        super().__init__()
+    def __init__(self, network: DetectionNetwork, quantisable: bool) -> None:
+        super().__init__(quantisable)
         self.network = network
 
     def run(self, x: str, op: Op, prefix: str) -> str:
@@ -110,14 +112,15 @@ class _Graph(Graph):
     def boxes(self, codes: str, anchors: Tensor) -> str:
         """Add what makes corners of codes, as `nas.detection.boxes.decode` does."""
         place, size = np.split(anchors[None].cpu().numpy(), 2, axis=-1)
-        scaled = self.add("Div", "codes.scaled", codes, self.weight("codes.scales", np.array(CODE_SCALES)))
+        scaled = self.add("Div", f"{DECODING}scaled", codes, self.weight("codes.scales", np.array(CODE_SCALES)))
         halves = [f"codes.{name}" for name in ("place", "size")]
-        self.nodes.append(helper.make_node("Split", [scaled, self.integers("codes.split", [2, 2])], halves, axis=2))
-        offset = self.add("Mul", "boxes.offset", halves[0], self.weight("anchors.size", size))
-        middle = self.add("Add", "boxes.middle", offset, self.weight("anchors.place", place))
-        growth = self.add("Exp", "boxes.growth", halves[1])
-        half = self.add("Mul", "boxes.half", growth, self.weight("anchors.half", size / 2))
-        low, high = self.add("Sub", "boxes.low", middle, half), self.add("Add", "boxes.high", middle, half)
+        parts = [scaled, self.integers("codes.split", [2, 2])]
+        self.nodes.append(helper.make_node("Split", parts, halves, name=f"{DECODING}parts", axis=2))
+        offset = self.add("Mul", f"{DECODING}offset", halves[0], self.weight("anchors.size", size))
+        middle = self.add("Add", f"{DECODING}middle", offset, self.weight("anchors.place", place))
+        growth = self.add("Exp", f"{DECODING}growth", halves[1])
+        half = self.add("Mul", f"{DECODING}half", growth, self.weight("anchors.half", size / 2))
+        low, high = self.add("Sub", f"{DECODING}low", middle, half), self.add("Add", f"{DECODING}high", middle, half)
         return self.add("Concat", BOXES, low, high, axis=2)
 
     def integers(self, name: str, values: Sequence[int]) -> str:

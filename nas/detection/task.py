@@ -1,9 +1,9 @@
 """Detection as a task: a `Detector`, images with boxes, mean average precision."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from nas.detection.anchors import fitted_min_scale
 from nas.detection.augment import Views, view
 from nas.detection.data import DetectionData, Note, load_detection
 from nas.detection.evaluation import mean_average_precision
@@ -54,22 +55,18 @@ class Detection:
         model.normalise.load_state_dict(_normalisation(self.data))
         return model
 
-    def steps_per_epoch(self, batch_size: int) -> int:
-        """Count the full batches of an epoch; data smaller than a batch make one."""
-        return max(1, len(self.data.train) // batch_size)
+    @property
+    def train(self) -> NDArray[np.int64]:
+        """The training images' numbers."""
+        return self.data.train
 
-    def batches(self, rng: np.random.Generator, batch_size: int) -> Iterator[Batch]:
-        """Yield an epoch's batches: images, and a list of boxes and one of labels."""
-        if min(batch_size, len(self.data.train)) < _LEAST_BATCH:
+    def batch(self, chosen: NDArray[np.int64], rng: np.random.Generator) -> Batch:
+        """Give views of training images, a list of their boxes and one of their labels."""
+        if len(chosen) < _LEAST_BATCH:
             raise InputError(
-                f"a detector trains on batches of {_LEAST_BATCH} images or more, got {batch_size} of "
-                f"{len(self.data.train)} training images"
+                f"a detector trains on {_LEAST_BATCH} images or more at a time, got {len(chosen)}; raise --batch-size, "
+                "or lower --accumulate or --workers"
             )
-        order = rng.permutation(self.data.train)
-        for step in range(self.steps_per_epoch(batch_size)):
-            yield self._batch(order[step * batch_size : (step + 1) * batch_size], rng)
-
-    def _batch(self, chosen: NDArray[np.int64], rng: np.random.Generator) -> Batch:
         images, boxes, labels = [], [], []
         for index in chosen:
             pixels, found, kept = view(self.data.images[index], self.data.boxes[index], self.views, rng)
@@ -133,6 +130,7 @@ def open_detection(
     arch: Arch,
     path: Path,
     *,
+    min_scale: float | Literal["auto"] | None = None,
     seed: int = 0,
     skip_bad: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
@@ -140,12 +138,26 @@ def open_detection(
 ) -> Detection:
     """Load a folder or zip in Pascal VOC's layout, and put an SSDLite head for its classes behind a network.
 
-    The network's strides are checked before the images are read. ``seed``: of the split, where the data have none.
+    ``min_scale``: the smallest anchors', by default the published one; ``auto`` fits it to the training boxes. The
+    network's strides are checked before the images are read. ``seed``: of the split, where the data have none.
     """
-    ssdlite(arch, classes=1)
+    checked = ssdlite(arch, classes=1)
+    if isinstance(min_scale, float):
+        replace(checked, min_scale=min_scale)
     data = load_detection(path, arch.resolution, seed=seed, skip_bad=skip_bad, on_progress=on_progress, note=note)
-    backbone = replace(arch, classes=len(data.classes))
-    return Detection(ssdlite(backbone, len(data.classes)), data)
+    detector = ssdlite(replace(arch, classes=len(data.classes)), len(data.classes))
+    if min_scale == "auto":
+        min_scale = fitted_min_scale(detector, _training_boxes(data))
+        if note is not None:
+            note(f"the smallest anchors' scale that fits the training boxes best: {min_scale:g}")
+    return Detection(detector if min_scale is None else replace(detector, min_scale=min_scale), data)
+
+
+def _training_boxes(data: DetectionData) -> list[Tensor]:
+    """Give the boxes of each class, (n, 4) by corners."""
+    boxes = np.concatenate([data.boxes[index] for index in data.train])
+    labels = np.concatenate([data.labels[index] for index in data.train])
+    return [torch.from_numpy(boxes[labels == label]) for label in range(len(data.classes))]
 
 
 def _detection_network(model: nn.Module) -> DetectionNetwork:

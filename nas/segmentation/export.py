@@ -18,14 +18,15 @@ from search_spaces.segmentation import Walk, pool_window, segmentation_walk
 _Size = tuple[int, int]
 
 
-def export_segmenter(model: SegmentationNetwork, path: str | Path) -> None:
+def export_segmenter(model: SegmentationNetwork, path: str | Path, quantisable: bool = False) -> None:
     """Write a segmentation network to one file, as it computes in evaluation.
 
     Its input ``images`` is float32 (batch, 3, height, width), RGB in [0, 1], any batch size; its output ``logits`` is
-    (batch, classes, height, width).
+    (batch, classes, height, width). ``quantisable`` spells the activations as `nas.quantise` needs them; the values
+    are the same.
     """
     segmenter = model.segmenter
-    graph, walk = _Graph(model), segmentation_walk(segmenter)
+    graph, walk = _Graph(model, quantisable), segmentation_walk(segmenter)
     normalisation = normalisation_of(model.normalise)
     x = graph.normalise(INPUT, normalisation) if normalisation else INPUT
     last = graph.backbone(x, walk)
@@ -41,8 +42,8 @@ def export_segmenter(model: SegmentationNetwork, path: str | Path) -> None:
 class _Graph(Graph):
     """Adds the parts of one model; remembers what each layer made."""
 
-    def __init__(self, network: SegmentationNetwork) -> None:
-        super().__init__()
+    def __init__(self, network: SegmentationNetwork, quantisable: bool) -> None:
+        super().__init__(quantisable)
         self.network, self.made = network, dict[str, str]()
 
     def convolve(self, x: str, conv: Conv, layer: Layer) -> str:

@@ -1,6 +1,5 @@
 """Segmentation as a task: images with masks, a network's logits for every pixel, mean intersection over union."""
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -42,6 +41,10 @@ class Options:
     scales: tuple[float, float] = (0.5, 2.0)
     crop: float = 1.0
 
+    def __post_init__(self) -> None:
+        if not 0 < self.crop <= 1:
+            raise InputError(f"the crop must be above 0 and at most 1, the images' own sides, got {self.crop:g}")
+
 
 @dataclass(frozen=True, slots=True)
 class Segmentation:
@@ -75,21 +78,20 @@ class Segmentation:
         model.normalise.load_state_dict(_normalisation(self.data))
         return model
 
-    def steps_per_epoch(self, batch_size: int) -> int:
-        """Count the full batches of an epoch; data smaller than a batch make one."""
-        return max(1, len(self.data.train) // batch_size)
+    @property
+    def train(self) -> NDArray[np.int64]:
+        """The training images' numbers."""
+        return self.data.train
 
-    def batches(self, rng: np.random.Generator, batch_size: int) -> Iterator[Batch]:
-        """Yield an epoch's batches in random order: scaled, cropped and mirrored; the rest waits for another epoch."""
+    def batch(self, chosen: NDArray[np.int64], rng: np.random.Generator) -> Batch:
+        """Give training images and masks: scaled, cropped and mirrored."""
         fill = self.data.images[self.data.train[0]].mean((0, 1)).astype(np.uint8)  # near what normalises to 0
-        order = rng.permutation(self.data.train)
-        for step in range(self.steps_per_epoch(batch_size)):
-            views = [
-                training_view(self.data.images[i], self.data.masks[i], self.crop, self.options.scales, fill, rng)
-                for i in order[step * batch_size : (step + 1) * batch_size]
-            ]
-            images, masks = (np.stack(part) for part in zip(*views, strict=True))
-            yield tensors(images, masks.astype(np.int64), torch.device("cpu"))
+        views = [
+            training_view(self.data.images[index], self.data.masks[index], self.crop, self.options.scales, fill, rng)
+            for index in chosen
+        ]
+        images, masks = (np.stack(part) for part in zip(*views, strict=True))
+        return tensors(images, masks.astype(np.int64), torch.device("cpu"))
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Give the cross-entropy, averaged over the pixels that have a label."""

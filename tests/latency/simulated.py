@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from latency.protocol import REFERENCE
 from latency.source import Chain, LatencySession, ProfiledSession, Sample, SourceError, SourceFacts
 from search_spaces import Op
 from search_spaces.count import count_op
@@ -19,9 +20,13 @@ def op_ms(op: Op) -> float:
 
 @dataclass
 class Simulated:
-    """Networks take ``inside`` times their Ops' times alone; ``slowness(n)`` multiplies the n-th sample."""
+    """Networks take ``inside`` times their Ops' times alone; ``slowness(n)`` multiplies the n-th sample.
+
+    ``networks`` multiplies all networks' times but that of the reference.
+    """
 
     inside: float = 1.0
+    networks: float = 1.0
     noise: float = 0.0
     slowness: Callable[[int], float] = lambda number: 1.0
     breaks_after: int | None = None
@@ -53,6 +58,7 @@ class _Session:
         if device.breaks_after is not None and device.samples > device.breaks_after:
             raise SourceError("simulated: the cable was pulled")
         inside = device.inside if len(chain) > 1 else 1.0
+        inside *= device.networks if len(chain) > 1 and chain != REFERENCE else 1.0
         slow = device.slowness(device.samples)
         ms = slow * (CALL_MS + inside * sum(op_ms(op) for op in chain)) * self._rng.gauss(1, device.noise)
         return Sample(1.3 * ms, ms)

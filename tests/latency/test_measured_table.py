@@ -7,7 +7,7 @@ import pytest
 from latency.check import check_networks, judge, time_twice, with_accuracy
 from latency.journal import Journal
 from latency.measured_table import Plan, plan, random_networks, table_from
-from latency.protocol import EMPTY, Measurement, Protocol
+from latency.protocol import EMPTY, Measurement, Protocol, usual_reference_ms
 from latency.source import Chain, SourceError
 from latency.sweeps import take
 from latency.table import LatencyTable
@@ -164,8 +164,8 @@ def test_a_check_times_networks_that_the_table_never_saw(space: SearchSpace) -> 
 def test_a_check_compares_the_table_with_its_peers(space: SearchSpace, tmp_path: Path) -> None:
     device = Simulated(inside=1.25, noise=0.01)
     table, planned, measurements, journal = built(device, space, tmp_path)
-    timed = time_twice(device, check_networks([space], 20, planned.teaching), journal, QUICK, quiet)
     networks = [one for one in measurements if len(one.chain) > 1]
+    timed = time_twice(device, check_networks([space], 20, planned.teaching), networks, journal, QUICK, quiet)
     found = judge(table, networks, measurements, timed)
     assert [one.name for one in found.peers] == ["sum of Ops timed alone", "a cost per operator class", "MACs only"]
     assert found.table.accuracy.mape < 0.02
@@ -176,10 +176,22 @@ def test_a_check_compares_the_table_with_its_peers(space: SearchSpace, tmp_path:
     assert with_accuracy(table, found.table.accuracy).header.accuracy == found.table.accuracy
 
 
+def test_a_check_is_at_the_speed_that_the_machine_had_during_the_build(space: SearchSpace, tmp_path: Path) -> None:
+    _, planned, measurements, journal = built(Simulated(), space, tmp_path)
+    networks = [one for one in measurements if len(one.chain) > 1]
+    chains = check_networks([space], 5, planned.teaching)
+    reference_ms = usual_reference_ms(measurements)
+    # networks take longer than they did, and the reference does not: no reference would tell
+    timed = time_twice(Simulated(networks=1.3), chains, networks, journal, QUICK, quiet)
+    for one in (*timed[0], *timed[1]):
+        assert one.timing(reference_ms).median_ms == pytest.approx(CALL_MS + sum(map(op_ms, one.chain)), rel=0.02)
+    assert [one.chain for one in timed[0]] == [one.chain for one in timed[1]] == chains
+
+
 def test_a_second_go_does_not_reuse_the_first_one_s_times(space: SearchSpace, tmp_path: Path) -> None:
     device = Simulated(noise=0.05)
     journal = Journal(tmp_path / "journal", device.facts)
-    first, again = time_twice(device, check_networks([space], 5, []), journal, QUICK, quiet)
+    first, again = time_twice(device, check_networks([space], 5, []), [], journal, QUICK, quiet)
     assert [one.chain for one in first] == [one.chain for one in again]
     assert all(one.warm_ms != other.warm_ms for one, other in zip(first, again, strict=True))
 

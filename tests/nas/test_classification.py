@@ -37,20 +37,21 @@ class Constant(nn.Module):
         return self.logits.expand(len(images), 2)
 
 
-def test_an_epoch_is_full_batches_of_different_training_images() -> None:
-    batches = list(TASK.batches(np.random.default_rng(0), 4))
-    assert len(batches) == TASK.steps_per_epoch(4) == 2
-    seen = [round(float(image.mean()) * 255) for images, _ in batches for image in images]
-    assert len(set(seen)) == 8
-    assert set(seen) <= set(range(10))
-    for images, labels in batches:
-        assert images.shape == (4, 3, 8, 8)
-        assert images.is_contiguous(memory_format=torch.channels_last)
-        assert labels.tolist() == [round(float(image.mean()) * 255) % 2 for image in images]
+def test_a_batch_is_the_images_asked_for_with_their_labels() -> None:
+    images, labels = TASK.batch(np.array([3, 0, 6]), np.random.default_rng(0))
+    assert images.shape == (3, 3, 8, 8)
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    assert [round(float(image.mean()) * 255) for image in images] == [3, 0, 6]
+    assert labels.tolist() == [1, 0, 0]
 
 
-def test_data_smaller_than_a_batch_make_one_batch() -> None:
-    assert [len(labels) for _, labels in TASK.batches(np.random.default_rng(0), 64)] == [10]
+def test_images_stored_with_borders_give_inceptions_views() -> None:
+    stored = np.random.default_rng(0).integers(0, 256, (20, 9, 9, 3), dtype=np.uint8)
+    task = replace(TASK, stored=stored)
+    images, labels = task.batch(np.array([3, 0]), np.random.default_rng(0))
+    assert (images.shape, labels.tolist()) == ((2, 3, 8, 8), [1, 0])
+    assert images.std() > 0.1  # of the stored noise, not of the greys
+    assert task.describe()["views"] == "inception"
 
 
 def test_the_loss_is_the_cross_entropy_and_smoothing_spreads_the_target() -> None:

@@ -80,7 +80,7 @@ def whole_run(table, config, tmp_path_factory):
 def test_a_search_ends_with_all_the_files_of_a_run(whole_run):
     out, _ = whole_run
     expected = ["config.yaml", "controller.pt", "environment.json", "pareto.csv", "report.html", "seed.onnx"]
-    expected += ["seed.yaml", "space.yaml", "trials.jsonl", "updates.jsonl"]
+    expected += ["seed.pt", "seed.yaml", "space.yaml", "trials.jsonl", "updates.jsonl"]
     assert [name for name in expected if not (out / name).is_file()] == []
     assert [trial["trial"] for trial in trials_of(out)] == [0, 1, 2, 3, 4, 5]
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ import pytest
 
 from nas.checkpoint import load_checkpoint
 from nas.commands import train
+from nas.commands.recipe import chosen_schedule
+from nas.schedule import Schedule
+from nas.train_config import recorded_train_config
 from search_spaces import Arch, Block, Head, Stem, arch_from_dict, load_arch, save_arch
 
 QUICK = ["--data", "digits", "--epochs", "2", "--batch-size", "16", "--train-images", "64", "--validation-images", "40"]
@@ -67,8 +71,9 @@ def losses(folder: Path) -> list[float]:
     return [json.loads(line)["loss"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_stopped_by_sigterm_and_resumed_it_ends_as_if_never_stopped(
-    arch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_stopped_or_killed_and_resumed_it_ends_as_if_never_stopped(
+    how: signal.Signals, arch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = [arch, *QUICK, "--epochs", "12", "--threads", "1", "--out"]
     stopped, whole = tmp_path / "stopped", tmp_path / "whole"
@@ -77,10 +82,10 @@ def test_stopped_by_sigterm_and_resumed_it_ends_as_if_never_stopped(
     deadline = time.monotonic() + 60
     while not (stopped / "metrics.jsonl").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(how)
     told, errors = process.communicate(timeout=60)
-    assert (process.returncode, errors) == (143, "")
-    assert f"go on with: nas-train --resume {stopped}" in told
+    assert (process.returncode, errors) == ({signal.SIGTERM: 143, signal.SIGKILL: -9}[how], "")
+    assert (f"go on with: nas-train --resume {stopped}" in told) == (how == signal.SIGTERM)
     assert 1 <= len(losses(stopped)) < 12
     assert run(monkeypatch, "--resume", stopped) == 0
     assert run(monkeypatch, *options, whole) == 0
@@ -108,6 +113,18 @@ def mistake(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
         (["mobilenet_v2", "--data", "digits", "--batch-size", "0"], "--batch-size must be at least 1, got 0"),
         (["mobilenet_v2", "--data", "digits", "--epochs", "0"], "schedule: epochs must be at least 1, got 0"),
         (["mobilenet_v2", "--data", "digits", "--device", "tpu"], "--device must be cpu, or cuda on a machine that"),
+        (["mobilenet_v2", "--data", "digits", "--ema-decay", "1"], "ema_decay must be at least 0 and below 1, got 1.0"),
+        (["mobilenet_v2", "--data", "digits", "--optimizer", "adam"], "optimizer must be one of rmsprop, sgd, got 'ad"),
+        (["mobilenet_v2", "--data", "digits", "--filters", "256"], "--filters is for --task segmentation; leave it"),
+        (["mobilenet_v2", "--data", "digits", "--min-scale", "auto"], "--min-scale is for --task detection; leave it"),
+        (["mobilenet_v2", "--data", "digits", "--head", "raspp"], "--head is for --task segmentation; leave it away"),
+        (["mobilenet_v2", "--data", "digits", "--evaluate-every", "0"], "evaluate_every: input should be greater than"),
+        (["mobilenet_v2", "--data", ".", "--output-stride", "8"], "output_stride: input should be 16 or 32, got 8"),
+        (["mobilenet_v2", "--data", ".", "--crop", "1.5"], "crop: input should be less than or equal to 1, got 1.5"),
+        (
+            ["mobilenet_v2", "--data", ".", "--min-scale", "small"],
+            "min_scale: must be auto, or a number above 0 and be",
+        ),
         (["--resume", "nowhere"], "nowhere holds no training (no config.yaml)"),
         (
             ["--resume", "nowhere", "--epochs", "3"],
@@ -121,11 +138,48 @@ def test_a_mistake_is_one_line(
     assert told in mistake(monkeypatch, capsys, *arguments)
 
 
-def test_a_head_is_for_segmentation(
-    arch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_each_number_of_the_recipe_is_an_option_and_recorded(
+    arch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = mistake(monkeypatch, capsys, arch, *QUICK, "--head", "raspp", "--out", tmp_path / "out")
-    assert "--head is for --task segmentation; leave it away for classification" in told
+    numbers = {
+        "epochs": 3,
+        "batch_size": 32,
+        "learning_rate": 0.02,
+        "accumulate": 3,
+        "optimizer": "rmsprop",
+        "decay": "exponential",
+        "least_steps": 5,
+        "warm_up": 0.2,
+        "decay_rate": 0.9,
+        "decay_epochs": 2.0,
+        "momentum": 0.8,
+        "rho": 0.7,
+        "epsilon": 0.01,
+        "weight_decay": 1e-3,
+        "views": "inception",
+        "least_area": 0.5,
+        "label_smoothing": 0.05,
+        "dropout": 0.1,
+        "batch_norm_momentum": 0.2,
+        "ema_decay": 0.9,
+        "clip_norm": 1.0,
+    }
+    assert set(numbers) == {field.name for field in fields(Schedule)}
+    options = [word for name, value in numbers.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    code = run(
+        monkeypatch, arch, *QUICK, *options, "--evaluate-every", "2", "--threads", "1", "--out", tmp_path / "out"
+    )
+    assert code == 0
+    assert recorded_train_config(tmp_path / "out").schedule == Schedule(**numbers)  # type: ignore[arg-type]
+    rows = [json.loads(line) for line in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()]
+    assert [bool(row["metrics"]) for row in rows] == [False, True, True]
+
+
+def test_a_batch_size_takes_the_presets_rate_along_and_epochs_are_as_many_as_asked_for() -> None:
+    assert chosen_schedule("paper", {"batch_size": 1024}).learning_rate == 0.025  # 0.1 at 4096
+    assert chosen_schedule("paper", {"batch_size": 1024, "learning_rate": 0.1}).learning_rate == 0.1
+    assert chosen_schedule(None, {"epochs": 2}).least_steps == 0
+    assert chosen_schedule(None, {"epochs": 2, "least_steps": 9}).least_steps == 9
 
 
 def test_a_folder_with_a_training_is_not_written_over(
@@ -134,6 +188,25 @@ def test_a_folder_with_a_training_is_not_written_over(
     (tmp_path / "config.yaml").write_text("old: 1")
     told = mistake(monkeypatch, capsys, arch, *QUICK, "--out", tmp_path)
     assert f"already holds a run; go on with --resume {tmp_path}, or give another --out" in told
+
+
+def test_a_disk_that_fills_is_one_line_and_what_was_there_is_gone_on_with(
+    arch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    resource = pytest.importorskip("resource", reason="limits on file sizes are POSIX's")
+    out, options = tmp_path / "out", [arch, *QUICK, "--threads", "1", "--out"]
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, limits[1]))  # the configuration fits, a checkpoint does not
+    try:
+        code = run(monkeypatch, *options, out)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    told = capsys.readouterr().err
+    assert (code, told.count("\n")) == (2, 1)
+    assert f"cannot write {out / 'checkpoint.pt'}: File too large; make room, and go on with --resume" in told
+    assert run(monkeypatch, "--resume", out) == 0
+    assert run(monkeypatch, *options, tmp_path / "whole") == 0
+    assert losses(out) == losses(tmp_path / "whole")
 
 
 def test_a_rate_that_is_too_high_says_to_lower_it(

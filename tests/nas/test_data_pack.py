@@ -81,18 +81,59 @@ def test_unfinished_pack_is_made_again(pets, tmp_path, damage):
         (entry / "pack.json").unlink()
         entry.rename(f"{entry}.partial")
     again, steps = load(pets, tmp_path / "cache")
-    assert len(steps) == 4
+    assert len(steps) == (0 if damage == "left by a killed packer" else 4)  # its journal was whole
     assert again.fingerprint == expected.fingerprint
     assert entries(tmp_path / "cache") == [entry]
 
 
-def test_interrupted_packing_leaves_nothing_that_looks_whole(pets, tmp_path):
+def interrupted(pets, cache, at):
+    """Pack until so many files are done; give the folder that is left."""
+
     def interrupt(done, total):
-        raise KeyboardInterrupt
+        if done == at:
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        load_data(pets, 8, cache_dir=tmp_path / "cache", on_progress=interrupt)
-    assert entries(tmp_path / "cache") == []
+        load_data(pets, 8, cache_dir=cache, on_progress=interrupt)
+    (partial,) = entries(cache)
+    assert partial.suffix == ".partial"
+    return partial
+
+
+def test_interrupted_packing_goes_on_where_it_was(pets, tmp_path):
+    (pets / "cat" / "3.png").write_bytes(b"no")
+    expected, _ = load(pets, tmp_path / "whole", skip_bad_images=True)
+    interrupted(pets, tmp_path / "cache", 128)
+    again, steps = load(pets, tmp_path / "cache", skip_bad_images=True)
+    assert steps == [(192, 200), (200, 200)]
+    assert np.array_equal(again.images, expected.images)
+    assert again.fingerprint == expected.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("damage", "kept"),
+    [("pixels cut", 1), ("pixels changed", 1), ("journal cut", 1), ("journal lost", 0), ("more pixels", 2)],
+)
+def test_what_a_killed_packer_left_damaged_is_made_again(pets, tmp_path, damage, kept):
+    expected, _ = load(pets, tmp_path / "whole")
+    partial = interrupted(pets, tmp_path / "cache", 128)
+    pixels, journal = (partial / "images.npy").read_bytes(), (partial / "journal.jsonl").read_bytes()
+    if damage == "pixels cut":
+        (partial / "images.npy").write_bytes(pixels[:-10])
+    elif damage == "pixels changed":
+        (partial / "images.npy").write_bytes(pixels[:-10] + b"x" + pixels[-9:])
+    elif damage == "more pixels":
+        (partial / "images.npy").write_bytes(pixels + bytes(len(pixels)))
+    else:
+        (partial / "journal.jsonl").write_bytes(journal[:-10] if damage == "journal cut" else b"")
+    again, steps = load(pets, tmp_path / "cache")
+    assert len(steps) == 4 - kept
+    sizes = [
+        (entry / "images.npy").stat().st_size for entry in (*entries(tmp_path / "cache"), *entries(tmp_path / "whole"))
+    ]
+    assert sizes[0] == sizes[1]
+    assert np.array_equal(again.images, expected.images)
+    assert again.fingerprint == expected.fingerprint
 
 
 def test_lock_is_held_from_the_first_block_to_the_last(pets, tmp_path):
@@ -122,7 +163,8 @@ def test_two_processes_pack_once(pets, tmp_path):
     assert results[0][1] == results[1][1]
 
 
-def test_full_disk_is_one_line_and_leaves_nothing(pets, tmp_path):
+def test_full_disk_is_one_line_and_packing_goes_on_when_there_is_room(pets, tmp_path):
+    expected, _ = load(pets, tmp_path / "whole", resolution=32)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     # 200 images of 32 * 32 * 3 bytes are 614,400; the system lets no file grow past half of that.
     resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, hard))
@@ -131,12 +173,14 @@ def test_full_disk_is_one_line_and_leaves_nothing(pets, tmp_path):
             load(pets, tmp_path / "cache", resolution=32)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert entries(tmp_path / "cache") == []
+    again, steps = load(pets, tmp_path / "cache", resolution=32)
+    assert steps == [(128, 200), (192, 200), (200, 200)]  # 64 images are 196,608 bytes
+    assert again.fingerprint == expected.fingerprint
 
 
 def test_pack_larger_than_the_free_space_is_refused_before_decoding(pets, tmp_path):
     # 200 images of 3 * 10^12 bytes each.
-    with pytest.raises(InputError, match=r"^200 images packed at 1000000 px take 600000\.00 GB, and .* GB free"):
+    with pytest.raises(InputError, match=r"^200 images packed at 1000000 px take 600000\.00 GB more, and .* GB free"):
         load(pets, tmp_path / "cache", resolution=1_000_000)
 
 

@@ -63,7 +63,7 @@ def losses(of: Fitted) -> list[float]:
 
 @pytest.mark.parametrize("optimizer", ["rmsprop", "sgd"])
 def test_it_learns_what_can_be_learnt(optimizer: str) -> None:
-    schedule = replace(QUICK, epochs=8, optimizer=optimizer, decay="cosine", learning_rate=0.05)
+    schedule = replace(QUICK, epochs=12, optimizer=optimizer, decay="cosine", learning_rate=0.05)
     assert fitted(schedule=schedule).history[-1].metrics["accuracy"] >= 0.9  # chance is 0.5
 
 
@@ -104,6 +104,12 @@ def test_killed_at_any_step_it_goes_on_from_the_last_epoch(step: int, tmp_path: 
     assert same(resumed, whole)
 
 
+def test_what_the_network_draws_differs_from_step_to_step() -> None:
+    seeds: list[int] = []
+    fitted(watch=Watch(on_step=lambda epoch, step, loss: seeds.append(torch.initial_seed())))
+    assert len(set(seeds)) == 2 * STEPS
+
+
 def test_sigterm_has_its_usual_effect_afterwards() -> None:
     before = signal.getsignal(signal.SIGTERM)
     fitted(schedule=replace(QUICK, epochs=1))
@@ -128,12 +134,24 @@ def test_weights_of_the_best_and_the_last_epoch_are_kept_with_what_they_are(tmp_
     assert torch.equal(model.classifier.weight, done.model.get_submodule("classifier").weight)
 
 
+def test_epochs_between_evaluations_have_a_loss_but_no_metrics_and_the_last_one_is_judged(tmp_path: Path) -> None:
+    five = replace(QUICK, epochs=5)
+    sparse, dense = fitted(tmp_path, five, evaluate_every=3), fitted(schedule=five)
+    assert [bool(result.metrics) for result in sparse.history] == [False, False, True, False, True]
+    assert losses(sparse) == losses(dense)
+    assert same(sparse, dense)
+    assert sparse.history[2].metrics == dense.history[2].metrics
+    assert sparse.best.epoch in (3, 5)
+    assert load_checkpoint(tmp_path / "best.pt")["result"]["epoch"] == sparse.best.epoch
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
         ({"schedule": replace(QUICK, learning_rate=0.01)}, "another schedule learning_rate: 0.02, not 0.01"),
         ({"seed": 4}, "another seed: 3, not 4"),
         ({"task": task(0.5)}, "another options"),
+        ({"evaluate_every": 2}, "another evaluate_every: 1, not 2"),
     ],
 )
 def test_another_training_is_not_resumed(change: dict[str, Any], told: str, tmp_path: Path) -> None:
@@ -178,8 +196,26 @@ def test_the_average_ramps_up_and_takes_batch_statistics_along() -> None:
     assert average.module.running_mean.item() == pytest.approx(16 / 44 + 33 / 4)
 
 
+class Linear(Classification):
+    """The same images with a network without batch norm, which a step's parts see differently."""
+
+    def build(self) -> Any:
+        return nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 2))
+
+
+def test_a_step_in_parts_is_the_step_in_one(tmp_path: Path) -> None:
+    linear = Linear(tiny_arch(), bars(), Options(crop_padding=0, flip=False))
+    whole, parts, uneven = (
+        fit_task(linear, replace(QUICK, accumulate=number), seed=3, threads=1) for number in (1, 4, 3)
+    )
+    for other in (parts, uneven):
+        assert losses(other) == pytest.approx(losses(whole), rel=1e-5)
+        for name, weight in whole.model.state_dict().items():
+            torch.testing.assert_close(other.model.state_dict()[name], weight)
+
+
 def test_clipping_shortens_long_gradients_only() -> None:
-    one, other = (fitted(schedule=replace(QUICK, epochs=1, clip_norm=norm)) for norm in (None, 1e6))
+    one, other = (fitted(schedule=replace(QUICK, epochs=1, clip_norm=norm)) for norm in (0.0, 1e6))
     assert same(one, other)
     assert not same(one, fitted(schedule=replace(QUICK, epochs=1, clip_norm=1e-3)))
 
@@ -190,7 +226,7 @@ def test_a_full_disk_leaves_the_checkpoint_before_as_it_was(tmp_path: Path) -> N
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
-        with pytest.raises(FileError, match=r"cannot write .*checkpoint.pt: File too large; make room"):
+        with pytest.raises(FileError, match=r"cannot write .*checkpoint.pt: File too large; make room, and go on"):
             save_checkpoint(tmp_path / "checkpoint.pt", {"weights": torch.zeros(1000)})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -19,6 +19,7 @@ def test_the_papers_preset_has_the_papers_numbers() -> None:
     assert (paper.decay, paper.decay_rate, paper.decay_epochs) == ("exponential", 0.99, 3.0)
     assert (paper.dropout, paper.weight_decay, paper.ema_decay) == (0.2, 1e-5, 0.9999)
     assert paper.batch_norm_momentum == 0.01
+    assert (paper.views, paper.least_area) == ("inception", 0.08)
 
 
 def test_the_exponential_rate_climbs_then_falls_in_steps() -> None:
@@ -50,7 +51,10 @@ def test_another_batch_size_takes_the_learning_rate_along() -> None:
         ({"learning_rate": math.nan}, "schedule: learning_rate must be a positive number, got nan"),
         ({"ema_decay": 1.0}, "schedule: ema_decay must be at least 0 and below 1, got 1.0"),
         ({"decay_rate": 1.5}, "schedule: decay_rate must be above 0 and at most 1, got 1.5"),
-        ({"clip_norm": 0.0}, "schedule: clip_norm must be a positive number or none, got 0.0"),
+        ({"clip_norm": -1.0}, "schedule: clip_norm must be 0 or a positive number, got -1.0"),
+        ({"accumulate": 0}, "schedule: accumulate must be at least 1, got 0"),
+        ({"views": "mixup"}, "schedule: views must be one of inception, shift, got 'mixup'"),
+        ({"least_area": 0.0}, "schedule: least_area must be above 0 and at most 1, got 0.0"),
         ({"optimizer": "adam"}, "schedule: optimizer must be one of rmsprop, sgd, got 'adam'"),
         ({"warm_up": 1.0}, "schedule: warm_up must be at least 0 and below 1, got 1.0"),
     ],
