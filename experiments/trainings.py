@@ -36,9 +36,17 @@ def main() -> None:
     parser.add_argument("folders", type=Path, nargs="+", help="of trainings, which nas-train wrote")
     parser.add_argument("--curves", type=Path, required=True, help="CSV file to write")
     options = parser.parse_args()
-    print(
-        "| training | parameters | best epoch | last epoch | best of | minutes of training | host, ms | ONNX from torch |"
+    columns = (
+        "training",
+        "parameters",
+        "best epoch",
+        "last epoch",
+        "best of",
+        "minutes",
+        "host, ms",
+        "ONNX from torch",
     )
+    print(f"| {' | '.join(columns)} |")
     print("|---|---|---|---|---|---|---|---|")
     with options.curves.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
