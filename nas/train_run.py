@@ -54,10 +54,11 @@ class TrainSummary:
 
 @dataclass(slots=True)
 class TrainRun:
-    """A checked training in its folder, ready to be completed."""
+    """A checked training in its folder, its data open, ready to be completed."""
 
     folder: Path
     config: TrainConfig
+    task: Task
     console: Console
     resumed: bool
 
@@ -73,8 +74,7 @@ class TrainRun:
             ) from error
 
     def _complete(self) -> TrainSummary:
-        with task_display(self.console, "decoding images") as progress:
-            task = open_task(self.config, progress, lambda text: self.console.print(text, soft_wrap=True))
+        task = self.task
         history = self._fit(task)
         model = best_model(task, self.folder)
         difference, host_ms = self._export(task, model)
@@ -173,6 +173,7 @@ def begin(folder: Path, config: TrainConfig, console: Console) -> TrainRun:
     """Begin a training in a new or empty folder; ``InputError`` if the folder already holds one."""
     check_workers(config)
     check_free(folder)
+    task = _open(config, console)  # before there is a folder: what cannot be read leaves none behind
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "environment.json").write_text(json.dumps(describe_environment(), indent=2), encoding="utf-8")
@@ -181,12 +182,18 @@ def begin(folder: Path, config: TrainConfig, console: Console) -> TrainRun:
         write_atomically(folder / CONFIG, yaml.safe_dump(config_to_dict(config), sort_keys=False))
     except OSError as error:
         raise InputError(f"cannot write to {folder}: {error.strerror}; give another folder with --out") from error
-    return TrainRun(folder, config, console, resumed=False)
+    return TrainRun(folder, config, task, console, resumed=False)
 
 
 def resume(folder: Path, console: Console) -> TrainRun:
     """Go on with the training in a folder."""
-    return TrainRun(folder, recorded_train_config(folder), console, resumed=(folder / "checkpoint.pt").exists())
+    config = recorded_train_config(folder)
+    return TrainRun(folder, config, _open(config, console), console, resumed=(folder / "checkpoint.pt").exists())
+
+
+def _open(config: TrainConfig, console: Console) -> Task:
+    with task_display(console, "decoding images") as progress:
+        return open_task(config, progress, lambda text: console.print(text, soft_wrap=True))
 
 
 def best_model(task: Task, folder: Path) -> nn.Module:

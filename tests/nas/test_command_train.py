@@ -216,3 +216,14 @@ def test_a_rate_that_is_too_high_says_to_lower_it(
     assert code == 2
     assert "the loss is not finite in epoch 1, step " in (told := capsys.readouterr().err)
     assert "begin again with a --learning-rate below 1e+35" in told
+
+
+def test_data_that_cannot_be_used_leave_no_folder_behind(
+    arch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    out = tmp_path / "out"
+    assert run(monkeypatch, arch, "--data", tmp_path / "empty", "--out", out) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert str(tmp_path / "empty") in line
+    assert not out.exists()
