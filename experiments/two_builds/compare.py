@@ -26,6 +26,12 @@ def main() -> None:
     half, most = np.quantile(off, [0.5, 0.9])
     print(f"{len(shared)} Ops in both: half differ by less than {half:.1%}, nine tenths by less than {most:.1%}")
     print(f"weighted by their time: {np.average(off, weights=weights):.1%}; median ratio {np.median(ratios):.3f}")
+    if first.header.reference_ms and second.header.reference_ms:
+        speed = second.header.reference_ms / first.header.reference_ms
+        rest = np.median(np.abs(ratios / speed - 1))
+        print(
+            f"the reference network took {speed:.3f} times as long; with that taken out, half by less than {rest:.1%}"
+        )
     rng = random.Random(0)
     archs = [space.decode(space.sample(rng)) for _ in range(NETWORKS)]
     one, two = (np.array([table.estimate_ms(arch) for arch in archs]) for table in (first, second))
