@@ -47,7 +47,7 @@ class Protocol:
     calls: int = 2
     noisy: float = 0.08
     extra_rounds: int = 3
-    references: int = 24
+    references: int = 12
 
 
 @dataclass(frozen=True, slots=True)
