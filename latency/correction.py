@@ -8,8 +8,10 @@ tables of one device disagree about single Ops. The weights start from "as timed
 (ridge regression towards that prior).
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +22,6 @@ from search_spaces import Op
 Array = npt.NDArray[np.float64]
 _FLOOR = 0.2  # of an Op's time alone: less is no Op's time, whatever a line through other Ops says
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
-_AS_GOOD = 1.05  # times the least error: of what predicts so well, the nearest to "as timed" repeats best
 FOLDS = 5
 
 
@@ -58,71 +59,117 @@ class Correction:
         return max(fitted, _FLOOR * known.alone_ms)
 
 
-def fit(networks: Sequence[Chain], measured_ms: Sequence[float], known: dict[Op, Known]) -> Correction:
-    """Fit to networks and their times, the call's own cost taken off; the penalty is chosen by cross-validation.
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """A network that teaches: its time in milliseconds, the call's own cost taken off, and what is known of its Ops.
 
-    It is the largest that predicts about as well as the best one. With hardly a network there is nothing to choose by,
-    and the largest of all is taken.
+    Nothing that it was itself a part of may be among that: it would teach too much trust in it.
     """
-    if len(networks) < 2 * FOLDS:
-        return _fit(networks, measured_ms, known, PENALTIES[-1])
-    errors = {penalty: _cross_validated(networks, measured_ms, known, penalty) for penalty in PENALTIES}
-    chosen = max(penalty for penalty, error in errors.items() if error <= _AS_GOOD * min(errors.values()))
-    return _fit(networks, measured_ms, known, chosen)
+
+    chain: Chain
+    measured_ms: float
+    known: Mapping[Op, Known]
 
 
-def left_out(networks: Sequence[Chain], measured_ms: Sequence[float], known: dict[Op, Known]) -> list[float]:
+def fit(lessons: Sequence[Lesson]) -> Correction:
+    """Fit to networks and their times; the penalty is chosen by cross-validation.
+
+    It is the largest whose errors are within a standard error of the best one's: of what predicts as well, the nearest
+    to "as timed" repeats best. With hardly a network there is nothing to choose by, and the largest of all is taken.
+    """
+    design = _Design.of(lessons)
+    weights = _fit(design, np.arange(len(lessons)))
+    return Correction({name: float(f"{weight:.6g}") for name, weight in zip(design.names, weights, strict=True)})
+
+
+def predict(lesson: Lesson, correction: Correction) -> float:
+    """Give a network's time by the sum of its Ops', in milliseconds."""
+    return sum(correction.op_ms(op, lesson.known[op]) for op in lesson.chain)
+
+
+def left_out(lessons: Sequence[Lesson]) -> list[float]:
     """Predict each network by a fit to those of the other folds, in milliseconds."""
-    return _left_out(networks, measured_ms, known, lambda chains, times: fit(chains, times, known))
-
-
-def predict(chain: Chain, known: dict[Op, Known], correction: Correction) -> float:
-    return sum(correction.op_ms(op, known[op]) for op in chain)
-
-
-def _cross_validated(
-    networks: Sequence[Chain], measured_ms: Sequence[float], known: dict[Op, Known], penalty: float
-) -> float:
-    predicted = _left_out(networks, measured_ms, known, lambda chains, times: _fit(chains, times, known, penalty))
-    return float(np.mean(np.abs(np.array(predicted) / np.array(measured_ms) - 1)))
-
-
-def _left_out(
-    networks: Sequence[Chain],
-    measured_ms: Sequence[float],
-    known: dict[Op, Known],
-    fitted: Callable[[Sequence[Chain], Sequence[float]], Correction],
-) -> list[float]:
-    predicted = [0.0] * len(networks)
-    for fold in range(FOLDS):
-        kept = [index for index in range(len(networks)) if index % FOLDS != fold]
-        correction = fitted([networks[index] for index in kept], [measured_ms[index] for index in kept])
-        for index in range(fold, len(networks), FOLDS):
-            predicted[index] = predict(networks[index], known, correction)
+    predicted: list[float] = _left_out(_Design.of(lessons), _fit, np.arange(len(lessons))).tolist()
     return predicted
 
 
-def _fit(networks: Sequence[Chain], measured_ms: Sequence[float], known: dict[Op, Known], penalty: float) -> Correction:
-    sums = [_sum_of_terms(chain, known) for chain in networks]
-    names = sorted({name for one in sums for name in one})
-    measured = np.array(measured_ms)
-    work = np.array([[one.get(name, 0.0) for name in names] for one in sums]) / measured[:, None]  # each row aims at 1
-    prior = np.array([_prior(name) for name in names])
+@dataclass(frozen=True, slots=True)
+class _Design:
+    """Lessons as arrays: of each of their Ops its lesson, its terms, (ops, names), and its least time."""
+
+    names: tuple[str, ...]
+    measured: Array
+    lesson: npt.NDArray[np.int64]
+    terms: Array
+    floor: Array
+
+    @classmethod
+    def of(cls, lessons: Sequence[Lesson]) -> "_Design":
+        of_ops = [(number, op, lesson.known[op]) for number, lesson in enumerate(lessons) for op in lesson.chain]
+        found = [terms(op, known) for _, op, known in of_ops]
+        names = tuple(sorted({name for one in found for name in one}))
+        return cls(
+            names,
+            np.array([lesson.measured_ms for lesson in lessons]),
+            np.array([number for number, _, _ in of_ops]),
+            np.array([[one.get(name, 0.0) for name in names] for one in found]),
+            _FLOOR * np.array([known.alone_ms for _, _, known in of_ops]),
+        )
+
+    def sums(self, chosen: npt.NDArray[np.int64]) -> Array:
+        """Add up the terms of each chosen lesson's Ops, (lessons, names)."""
+        total = np.zeros((len(self.measured), len(self.names)))
+        np.add.at(total, self.lesson, self.terms)
+        picked: Array = total[chosen]
+        return picked
+
+    def predicted(self, weights: Array) -> Array:
+        """Give all lessons' times by these weights."""
+        times = np.maximum(self.terms @ weights, self.floor)
+        return np.bincount(self.lesson, times, len(self.measured)).astype(np.float64)
+
+
+_Fitted = Callable[[_Design, npt.NDArray[np.int64]], Array]
+
+
+def _fit(design: _Design, chosen: npt.NDArray[np.int64]) -> Array:
+    """Fit to the chosen lessons by the penalty that cross-validation among them chooses."""
+    if len(chosen) < 2 * FOLDS:
+        return _ridge(design, chosen, PENALTIES[-1])
+    errors = {}
+    for penalty in PENALTIES:
+        predicted = _left_out(design, partial(_ridge, penalty=penalty), chosen)
+        errors[penalty] = np.abs(predicted / design.measured[chosen] - 1)
+    best = min(errors.values(), key=np.mean)
+    as_good = [penalty for penalty, found in errors.items() if _no_worse(found - best)]
+    return _ridge(design, chosen, max(as_good))
+
+
+def _no_worse(more: Array) -> bool:
+    """Tell whether errors that differ by so much, network by network, differ by chance: within a standard error."""
+    return float(more.mean()) <= float(more.std()) / math.sqrt(len(more))
+
+
+def _left_out(design: _Design, fitted: _Fitted, chosen: npt.NDArray[np.int64]) -> Array:
+    """Predict the chosen lessons, each by a fit to those of the other folds."""
+    predicted = np.zeros(len(chosen))
+    fold_of = np.arange(len(chosen)) % FOLDS
+    for fold in range(FOLDS):
+        weights = fitted(design, chosen[fold_of != fold])
+        predicted[fold_of == fold] = design.predicted(weights)[chosen[fold_of == fold]]
+    return predicted
+
+
+def _ridge(design: _Design, chosen: npt.NDArray[np.int64], penalty: float) -> Array:
+    """Weigh the terms so that networks' times come out, pulled towards the prior; each network counts alike."""
+    work = design.sums(chosen) / design.measured[chosen, None]  # each row aims at 1
+    prior = np.array([_prior(name) for name in design.names])
     scale = np.sqrt(np.mean(work**2, axis=0)) + 1e-12  # so that the penalty is on shares of the time
     scaled = work / scale
-    rest = 1 - work @ prior
-    gram = scaled.T @ scaled + penalty * len(networks) * np.eye(len(names))
-    found = np.linalg.solve(gram, scaled.T @ rest) / scale + prior
-    return Correction({name: float(f"{weight:.6g}") for name, weight in zip(names, found, strict=True)})
+    gram = scaled.T @ scaled + penalty * len(chosen) * np.eye(len(prior))
+    found: Array = np.linalg.solve(gram, scaled.T @ (1 - work @ prior)) / scale + prior
+    return found
 
 
 def _prior(name: str) -> float:
     return {"warm": 1.0, "alone": 0.5, "inside": 0.5}.get(name, 0.0)
-
-
-def _sum_of_terms(chain: Chain, known: dict[Op, Known]) -> dict[str, float]:
-    total: dict[str, float] = {}
-    for op in chain:
-        for name, amount in terms(op, known[op]).items():
-            total[name] = total.get(name, 0.0) + amount
-    return total

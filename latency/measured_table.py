@@ -1,17 +1,18 @@
 """Tables from measurements: which chains to time on a source, and the table that follows from them.
 
 Ops are timed alone and, where the source tells what each Op of a network takes (`latency.source.ProfilingSource`),
-inside networks that together hold every Op. Random networks of the spaces, timed whole, teach how that adds up.
+inside networks that together hold every Op. Those networks, and random ones of the spaces, teach by their whole times
+how that adds up.
 """
 
 import random
 import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date as Date
 
 from latency.accuracy import accuracy
-from latency.correction import FOLDS, Correction, Known, fit, left_out
+from latency.correction import FOLDS, Correction, Known, Lesson, fit, left_out, predict
 from latency.inside import Inside
 from latency.protocol import EMPTY, Measurement, usual_reference_ms
 from latency.source import Chain, SourceFacts
@@ -20,7 +21,7 @@ from latency.timing import Timing
 from search_spaces import Arch, InputError, Op, SearchSpace, lower
 
 TEACHING_NETWORKS = 80  # that teach how Ops add up; more predict no better (docs/measuring.md)
-TEACHING_PROFILED = 48  # the same where Ops are timed inside networks, too: there is less to learn
+TEACHING_PROFILED = 48  # the same where Ops are timed inside networks, which teach, too
 COVER_TIMES = 2  # networks that an Op is timed in
 _DRAWS = 20  # tries for a network, before a space is held to have no more
 
@@ -118,28 +119,40 @@ def _timings(measurements: Sequence[Measurement], reference_ms: float) -> dict[C
 
 def timed_inside(measurements: Sequence[Measurement], reference_ms: float) -> dict[Op, Timing]:
     """Give Ops' times inside the profiled networks that hold them; one of the measurements is that of `EMPTY`."""
-    rows: dict[Op, list[Timing]] = {}
-    for network in _inside(measurements, reference_ms):
-        for op, timing in network.timings().items():
-            rows.setdefault(op, []).append(timing)
-    return {op: _middle(timings) for op, timings in rows.items()}
+    return {op: _middle(list(times.values())) for op, times in _by_network(measurements, reference_ms).items()}
 
 
-def _inside(measurements: Sequence[Measurement], reference_ms: float) -> list[Inside]:
+def _by_network(measurements: Sequence[Measurement], reference_ms: float) -> dict[Op, dict[Chain, Timing]]:
+    """Give each Op's time inside each profiled network that holds it."""
     timings = _timings(measurements, reference_ms)
     overhead_ms = timings[EMPTY].median_ms
-    return [Inside(one.chain, timings[one.chain], overhead_ms, one.shares) for one in measurements if one.shares]
+    rows: dict[Op, dict[Chain, Timing]] = {}
+    for one in measurements:
+        if one.shares:
+            for op, timing in Inside(one.chain, timings[one.chain], overhead_ms, one.shares).timings().items():
+                rows.setdefault(op, {})[one.chain] = timing
+    return rows
 
 
-def known_ops(ops: Sequence[Op], measurements: Sequence[Measurement], reference_ms: float) -> dict[Op, Known]:
+def known_ops(ops: Iterable[Op], measurements: Sequence[Measurement], reference_ms: float) -> dict[Op, Known]:
     """Collect what was timed of Ops: alone, all of them, and inside networks."""
-    timings, inside = _timings(measurements, reference_ms), timed_inside(measurements, reference_ms)
+    return _known(ops, _timings(measurements, reference_ms), _by_network(measurements, reference_ms))
+
+
+def _known(
+    ops: Iterable[Op],
+    timings: Mapping[Chain, Timing],
+    inside: Mapping[Op, Mapping[Chain, Timing]],
+    outside: Chain | None = None,
+) -> dict[Op, Known]:
+    """Collect what was timed of Ops: alone, all of them, and inside networks, but for the network ``outside``."""
     overhead_ms = timings[EMPTY].median_ms
 
     def known(op: Op) -> Known:
         alone_ms = timings[(op,)].median_ms
+        times = [timing.median_ms for chain, timing in inside.get(op, {}).items() if chain != outside]
         # noise may leave less than nothing
-        return Known(max(alone_ms - overhead_ms, alone_ms / 100), inside[op].median_ms if op in inside else None)
+        return Known(max(alone_ms - overhead_ms, alone_ms / 100), statistics.median(times) if times else None)
 
     return {op: known(op) for op in ops}
 
@@ -161,16 +174,36 @@ def _from_networks(planned: Plan, measurements: Sequence[Measurement], reference
 
 
 def _learned(planned: Plan, measurements: Sequence[Measurement], reference_ms: float) -> _Rows:
-    timings = _timings(measurements, reference_ms)
-    known = known_ops(planned.ops, measurements, reference_ms)
-    whole = [timings[chain].median_ms - timings[EMPTY].median_ms for chain in planned.teaching]
-    correction = fit(planned.teaching, whole, known)
+    timings, inside = _timings(measurements, reference_ms), _by_network(measurements, reference_ms)
+    overhead_ms = timings[EMPTY].median_ms
+
+    def lesson(chain: Chain) -> Lesson:
+        return Lesson(chain, timings[chain].median_ms - overhead_ms, _known(chain, timings, inside, outside=chain))
+
+    teaching = [lesson(chain) for chain in planned.teaching]
+    lessons = teaching + _at_level_of(
+        teaching, [lesson(chain) for chain in planned.covering if chain not in planned.teaching]
+    )
+    correction = fit(lessons)
+    whole = [lesson.measured_ms for lesson in lessons]
     how = f"a fifth of the {len(whole)} networks that taught it left out in turn"
-    enough = len(whole) >= FOLDS
-    found = accuracy(how, left_out(planned.teaching, whole, known), whole) if enough else None
+    found = accuracy(how, left_out(lessons), whole) if len(whole) >= FOLDS else None
     also = f" and inside {len(planned.covering)} networks" if planned.covering else ""
-    notes = f"Each Op was timed alone{also}; {len(whole)} random networks, timed whole, taught how that adds up."
+    notes = f"Each Op was timed alone{also}; {len(whole)} networks, timed whole, taught how that adds up."
+    known = _known(planned.ops, timings, inside)
     return _Rows(corrected(known, correction.weights, measurements, reference_ms), found, notes, correction.weights)
+
+
+def _at_level_of(teaching: Sequence[Lesson], others: Sequence[Lesson]) -> list[Lesson]:
+    """Scale the times of networks from batches of their own to what the first ones teach.
+
+    Between batches that share no chain the reference alone tells levels, and may lie better in memory in some of them.
+    """
+    if not others:
+        return []
+    taught = fit(teaching)
+    level = statistics.median(predict(one, taught) / one.measured_ms for one in others)
+    return [replace(one, measured_ms=level * one.measured_ms) for one in others]
 
 
 def _middle(timings: Sequence[Timing]) -> Timing:

@@ -22,11 +22,14 @@ def op_ms(op: Op) -> float:
 class Simulated:
     """Networks take ``inside`` times their Ops' times alone; ``slowness(n)`` multiplies the n-th sample.
 
-    ``networks`` multiplies all networks' times but that of the reference.
+    ``networks`` multiplies all networks' times but that of the reference; ``profiled`` those in profiled sessions,
+    whose shares are wrong by ``scatter``.
     """
 
     inside: float = 1.0
     networks: float = 1.0
+    profiled: float = 1.0
+    scatter: float = 0.0
     noise: float = 0.0
     slowness: Callable[[int], float] = lambda number: 1.0
     breaks_after: int | None = None
@@ -41,15 +44,16 @@ class Simulated:
 
     @contextmanager
     def profiled_session(self, chains: Sequence[Chain]) -> Iterator[ProfiledSession]:
-        yield _Session(self, chains)
+        yield _Session(self, chains, profiled=True)
 
     def close(self) -> None:
         self.closed = True
 
 
 class _Session:
-    def __init__(self, device: Simulated, chains: Sequence[Chain]) -> None:
+    def __init__(self, device: Simulated, chains: Sequence[Chain], profiled: bool = False) -> None:
         self._device, self._chains, self._rng = device, chains, random.Random(len(chains))
+        self._profiled = profiled
 
     def sample(self, index: int, calls: int) -> Sample:
         device, chain = self._device, self._chains[index]
@@ -59,10 +63,13 @@ class _Session:
             raise SourceError("simulated: the cable was pulled")
         inside = device.inside if len(chain) > 1 else 1.0
         inside *= device.networks if len(chain) > 1 and chain != REFERENCE else 1.0
+        if self._profiled and chain != REFERENCE:
+            inside *= device.profiled
         slow = device.slowness(device.samples)
         ms = slow * (CALL_MS + inside * sum(op_ms(op) for op in chain)) * self._rng.gauss(1, device.noise)
         return Sample(1.3 * ms, ms)
 
     def shares(self, index: int) -> list[float]:
-        times = [op_ms(op) for op in self._chains[index]]
+        rng = random.Random("".join(op.key for op in self._chains[index]))
+        times = [op_ms(op) * max(0.0, rng.gauss(1, self._device.scatter)) for op in self._chains[index]]
         return [ms / sum(times) for ms in times]

@@ -209,13 +209,33 @@ def test_one_network_asked_for_needs_nothing_but_itself() -> None:
     assert (planned.chains(), planned.profiled()) == ([EMPTY], [tuple(lower(reference("mobilenet_v2")))])
 
 
+def errors_of(table: LatencyTable, space: SearchSpace) -> list[float]:
+    return [
+        (table.header.overhead_ms + sum(table.op_ms(op) for op in chain)) / (CALL_MS + sum(op_ms(op) for op in chain))
+        - 1
+        for chain in random_networks([space], 40, 77)
+    ]
+
+
+def test_networks_of_another_level_teach_no_level(space: SearchSpace, tmp_path: Path) -> None:
+    table, *_ = built(Simulated(profiled=1.1), space, tmp_path, profile=True)
+    assert abs(sum(errors_of(table, space))) / 40 < 0.01
+
+
+def test_what_networks_tell_wrongly_of_their_ops_is_hardly_believed(space: SearchSpace, tmp_path: Path) -> None:
+    table, *_ = built(Simulated(scatter=0.5), space, tmp_path, profile=True)
+    assert table.header.weights is not None
+    assert table.header.weights["inside"] < table.header.weights["alone"] / 4  # what networks tell of Ops is wrong
+    assert max(map(abs, errors_of(table, space))) < 0.02
+
+
 def test_a_profiled_table_predicts_networks_that_it_never_saw(space: SearchSpace, tmp_path: Path) -> None:
     table, planned, _, journal = built(Simulated(inside=1.2, noise=0.01), space, tmp_path, profile=True)
     for chain in random_networks([space], 5, 77):
         predicted = table.header.overhead_ms + sum(table.op_ms(op) for op in chain)
         assert predicted == pytest.approx(CALL_MS + 1.2 * sum(op_ms(op) for op in chain), rel=0.02)
     assert table.header.accuracy is not None
-    assert table.header.accuracy.method == "a fifth of the 48 networks that taught it left out in turn"
+    assert table.header.accuracy.method == "a fifth of the 264 networks that taught it left out in turn"
     assert table.header.accuracy.mape < 0.02
     assert table.header.weights is not None
     assert set(table.header.weights) == {"alone", "inside", "output", "weights"}
