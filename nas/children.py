@@ -1,12 +1,13 @@
 """Evaluate a candidate: train it on the proxy task and measure its accuracy."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from nas.config import ProxyTask
 from nas.data import ImageData
 from nas.search import Outcome, child_seed
-from nas.training import DivergedError, train
+from nas.training import DivergedError, Trained, train
 from search_spaces import Arch, ArchError, proxy_arch
 
 
@@ -22,13 +23,21 @@ class ChildEvaluator:
 
     def __call__(self, arch: Arch, key: str) -> Outcome:
         """Train one network from scratch; a network that cannot be built or diverges is an outcome with its error."""
-        start = time.monotonic()
-        try:
-            child = proxy_arch(arch, self.proxy.resolution, len(self.data.classes), self.proxy.smallest_map)
-            seed = child_seed(self.seed, key)
-            trained = train(child, self.data, self.proxy.recipe, seed, device=self.device, threads=self.threads)
-        except (ArchError, DivergedError) as error:
-            return Outcome(None, time.monotonic() - start, str(error))
-        except (RuntimeError, MemoryError) as error:  # torch's own: out of memory, a broken device
-            return Outcome(None, time.monotonic() - start, f"{type(error).__name__}: {error}", network_fault=False)
-        return Outcome(trained.accuracy, time.monotonic() - start)
+        return outcome_of(lambda: self._train(arch, key))
+
+    def _train(self, arch: Arch, key: str) -> Trained:
+        child = proxy_arch(arch, self.proxy.resolution, len(self.data.classes), self.proxy.smallest_map)
+        seed = child_seed(self.seed, key)
+        return train(child, self.data, self.proxy.recipe, seed, device=self.device, threads=self.threads)
+
+
+def outcome_of(training: Callable[[], Trained]) -> Outcome:
+    """Time a training and give what came of it: an accuracy, or an error that is the network's or the machine's."""
+    start = time.monotonic()
+    try:
+        accuracy = training().accuracy
+    except (ArchError, DivergedError) as error:
+        return Outcome(None, time.monotonic() - start, str(error))
+    except (RuntimeError, MemoryError) as error:  # torch's own: out of memory, a broken device
+        return Outcome(None, time.monotonic() - start, f"{type(error).__name__}: {error}", network_fault=False)
+    return Outcome(accuracy, time.monotonic() - start)

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from latency import shipped_tables
 from nas.recipe import FINAL, PROXY, Recipe, recipe_for
 from nas.rewards import RewardName, check_target, check_w, default_w
-from search_spaces import FileError, check, read_yaml, shipped_spaces
+from search_spaces import check, read_yaml, shipped_spaces
 
 DIGITS = "digits"
 Positive = Annotated[int, Field(ge=1)]
@@ -82,22 +82,13 @@ def load_config(path: Path | None, flags: dict[str, Any], base: dict[str, Any] |
     """Join the defaults, a run's configuration, a file and the command line, later ones going before earlier ones.
 
     A file may name a few numbers of a recipe and leave the others as they are. ``flags`` holds what the command line
-    gave; None values were not given. ``InputError`` lists all that is wrong.
+    gave. ``InputError`` lists all that is wrong.
     """
     values: dict[str, Any] = {"proxy": ProxyTask().model_dump(), "final": asdict(FINAL)}
     for later in (base or {}, read_yaml(path) if path is not None else {}):
         values = _merged(values, later)
-    given = {name: value for name, value in flags.items() if value is not None}
-    origins = ([str(path)] if path is not None else []) + (["command line"] if given or path is None else [])
-    return check(SearchConfig, values | given, " with ".join(origins))
-
-
-def recorded_config(data: Mapping[str, Any], path: Path) -> SearchConfig:
-    """Read a run's own configuration, which must be whole: today's defaults need not be those it was begun with."""
-    missing = [name for name in SearchConfig.model_fields if name not in data]
-    if missing:
-        raise FileError(f"{path} lacks {', '.join(missing)}; restore it from a copy")
-    return check(SearchConfig, data, str(path))
+    origins = ([str(path)] if path is not None else []) + (["command line"] if flags or path is None else [])
+    return check(SearchConfig, values | flags, " with ".join(origins))
 
 
 def _merged(old: dict[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,24 +1,16 @@
 """The page on a run: one HTML file that needs no network, made from the files of the run folder alone."""
 
-import base64
-import hashlib
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jinja2
-from markupsafe import Markup
-from plotly.offline import get_plotlyjs
-
 from nas.charts import Chart, entropy_chart, front_chart, reward_chart
 from nas.network_table import COLUMNS, NetworkRow, describe, network_rows
+from nas.pages import PAGE, render_page
 from nas.pareto import pareto_front
+from nas.recorded import write_atomically
 from nas.report_data import Report, flatten, read_report
 from nas.report_words import chart_summaries, key_facts, title
-from nas.run_folder import write_atomically
 from search_spaces import Arch, lower
-
-PAGE = "report.html"
 
 
 def write_report(run: Path) -> Path:
@@ -30,15 +22,19 @@ def write_report(run: Path) -> Path:
 
 def render(report: Report) -> str:
     """Make the page; the template escapes whatever comes from files."""
-    scripts = [get_plotlyjs(), resource("report.js")]
     networks = _networks(report)
     descriptions = {key: describe(arch) for key, arch in networks.items()}
     charts = _charts(report, descriptions)
-    shown = report.network
-    page = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    return page.from_string(resource("report.html")).render(
+    shown, told = report.network, report.config
+    return render_page(
+        "report.html",
         title=title(report),
+        lead=f"{told.get('controller', '?')} on space {told.get('space', '?')}, data {told.get('data', '?')}, "
+        f"seed {told.get('seed', '?')}",
         facts=key_facts(report),
+        config=told,
+        environment=report.environment,
+        data={"charts": charts, "overhead_ms": _overhead_ms(report), **_clickable(report, networks)},
         report=report,
         charts=charts,
         summaries=chart_summaries(report),
@@ -49,12 +45,6 @@ def render(report: Report) -> str:
         overhead_ms=_overhead_ms(report),
         seed_facts=list(flatten(shown.facts)) if shown else [],
         failures=[trial for trial in report.trials if trial.state == "failed"],
-        config=list(flatten(report.config)),
-        environment=list(flatten(report.environment)),
-        styles=Markup(resource("report.css")),  # ours, as are the scripts
-        scripts=[Markup(script) for script in scripts],
-        policy="script-src " + " ".join(script_hash(script) for script in scripts),
-        data={"charts": charts, "overhead_ms": _overhead_ms(report), **_clickable(report, networks)},
     )
 
 
@@ -121,13 +111,3 @@ def _clickable(report: Report, networks: dict[str, Arch]) -> dict[str, Any]:
         "networks": tables,
         "trials": trials,
     }
-
-
-def resource(name: str) -> str:
-    """Read a file of the pages: a template, a style sheet or a script."""
-    return (resources.files("nas") / "page" / name).read_text(encoding="utf-8")
-
-
-def script_hash(script: str) -> str:
-    """Name a script for the page's content security policy, which lets no other run."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from latency import LatencyTable, load_table
-from nas.run_folder import CONFIG, UPDATES, RunFolder
+from nas.recorded import CONFIG
+from nas.run_folder import UPDATES, RunFolder
 from nas.search import Trial, choose_seed
 from search_spaces import Arch, InputError, SearchSpace, arch_from_dict, read_yaml
 

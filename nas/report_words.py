@@ -1,20 +1,11 @@
 """The report's sentences: its title, its key facts, and what each chart says for those who cannot see it."""
 
 from collections import Counter
-from dataclasses import dataclass
 
 from nas.charts import entropy_points
+from nas.pages import Fact
 from nas.pareto import pareto_front
 from nas.report_data import Report, number
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """One of the figures at the head of the page."""
-
-    label: str
-    value: str
-    note: str = ""
 
 
 def title(report: Report) -> str:

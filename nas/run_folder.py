@@ -15,11 +15,12 @@ from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
 from nas.pareto import pareto_front
+from nas.recorded import CONFIG, check_begun, new_folder, write_atomically
 from nas.search import PolicyUpdate, Trial
 from search_spaces import FileError, InputError, SearchSpace, load_space, read_yaml
 
 _TRIAL = TypeAdapter(Trial)
-TRIALS, UPDATES, CONFIG, SPACE = "trials.jsonl", "updates.jsonl", "config.yaml", "space.yaml"
+TRIALS, UPDATES, SPACE = "trials.jsonl", "updates.jsonl", "space.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,29 +30,17 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def create(
-        cls, path: Path, config: Mapping[str, Any], space_text: str, environment: Mapping[str, Any]
-    ) -> "RunFolder":
+    def create(cls, path: Path, config: object, space_text: str, environment: Mapping[str, Any]) -> "RunFolder":
         """Begin a run in a new or empty folder; ``InputError`` if the folder already holds one."""
-        check_free(path)
-        try:
-            path.mkdir(parents=True, exist_ok=True)
+        with new_folder(path, config, environment):
             (path / SPACE).write_text(space_text, encoding="utf-8")
-            (path / "environment.json").write_text(json.dumps(environment, indent=2), encoding="utf-8")
             (path / TRIALS).touch()
-            # last: a folder with a config.yaml is a run
-            write_atomically(path / CONFIG, yaml.safe_dump(dict(config), sort_keys=False))
-        except OSError as error:
-            raise InputError(
-                f"cannot write a run to {path}: {error.strerror}; give another folder with --out"
-            ) from error
         return cls(path)
 
     @classmethod
     def open(cls, path: Path) -> "RunFolder":
         """Open a run that was begun before."""
-        if not (path / CONFIG).is_file():
-            raise InputError(f"{path} holds no run (no {CONFIG}); give the folder that nas-search wrote to")
+        check_begun(path, "nas-search")
         return cls(path)
 
     @contextlib.contextmanager
@@ -147,10 +136,6 @@ class RunFolder:
             writer.writerows([t.trial, t.key, t.latency_ms, t.accuracy, t.reward] for t in front)
         temporary.replace(self.path / "pareto.csv")
 
-    def write_config(self, config: Mapping[str, Any]) -> None:
-        """Write ``config.yaml`` anew, as a run that is continued does with its larger budget."""
-        write_atomically(self.path / CONFIG, yaml.safe_dump(dict(config), sort_keys=False))
-
     def write_seed(self, seed: Mapping[str, Any]) -> None:
         """Write ``seed.yaml``."""
         write_atomically(self.path / "seed.yaml", yaml.safe_dump(dict(seed), sort_keys=False))
@@ -171,18 +156,3 @@ class RunFolder:
             file.write(json.dumps(row) + "\n")
             file.flush()
             os.fsync(file.fileno())
-
-
-def check_free(path: Path) -> None:
-    """Raise ``InputError`` if a folder already holds a run or cannot hold one."""
-    if (path / CONFIG).exists():
-        raise InputError(f"{path} already holds a run; go on with --resume {path}, or give another --out")
-    if path.exists() and not path.is_dir():
-        raise InputError(f"{path} is a file; --out takes a folder")
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that a reader or a kill sees the old or the new one, never half of it."""
-    temporary = path.with_name(f".{path.name}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)

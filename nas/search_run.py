@@ -11,16 +11,17 @@ from rich.console import Console
 from controllers import Controller, create
 from latency import LatencyTable, load_table
 from nas.children import ChildEvaluator
-from nas.config import SearchConfig, recorded_config
+from nas.config import SearchConfig
 from nas.data import ImageData, load_data
 from nas.display import SearchDisplay, task_display
 from nas.environment import describe_environment
 from nas.finish import Finish, finish, recorded_finish
 from nas.placement import check_placement, workers_and_cpus
 from nas.preflight import choose_space, latency_range
+from nas.recorded import check_free, read_config, write_config
 from nas.report import write_report
 from nas.rewards import make_reward
-from nas.run_folder import RunFolder, check_free
+from nas.run_folder import RunFolder
 from nas.search import PolicyUpdate, Search, SearchFailedError, Trial, choose_seed
 from nas.summary import Summary
 from search_spaces import InputError, SearchSpace, load_space, space_text
@@ -41,7 +42,7 @@ class SearchRun:
         """Run the trials that are left, then train, export and report the seed."""
         try:
             with self.folder.locked():
-                self.folder.write_config(self.config.model_dump(mode="json"))  # a resumed run's budget may be another
+                write_config(self.folder.path, self.config)  # a resumed run's budget may be another
                 return self._complete()
         except KeyboardInterrupt:
             self.console.print(f"stopped; go on with: nas-search --resume {self.folder.path}", soft_wrap=True)
@@ -126,7 +127,7 @@ def begin(path: Path, config: SearchConfig, console: Console) -> SearchRun:
     _controller(config, space)
     data = load_images(config, console)
     facts = describe_environment() | {"fingerprints": _fingerprints(table, data)}
-    folder = RunFolder.create(path, config.model_dump(mode="json"), space_text(config.space), facts)
+    folder = RunFolder.create(path, config, space_text(config.space), facts)
     for line in [*said, f"run folder: {path}"]:
         console.print(line, soft_wrap=True)
     return SearchRun(folder, config, space, table, data, console)
@@ -135,7 +136,7 @@ def begin(path: Path, config: SearchConfig, console: Console) -> SearchRun:
 def resume(path: Path, continued: Callable[[SearchConfig], SearchConfig], console: Console) -> SearchRun:
     """Open a run to go on with it; ``InputError`` if its space, table or data are not what they were."""
     folder = RunFolder.open(path)
-    before = recorded_config(folder.config(), path / "config.yaml")
+    before = read_config(SearchConfig, path, "nas-search")
     config = continued(before)
     check_placement(config)
     space = folder.space()

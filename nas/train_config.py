@@ -4,12 +4,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter
+from pydantic import BeforeValidator, ConfigDict, Field
 
+from nas.recorded import read_config
 from nas.schedule import Schedule
-from search_spaces import Arch, FileError, InputError, check, read_yaml
+from search_spaces import Arch, InputError, check
 
-CONFIG, DIGITS, AUTO = "config.yaml", "digits", "auto"
+DIGITS, AUTO = "digits", "auto"
 TaskName = Literal["classification", "detection", "segmentation"]
 Positive = Annotated[int, Field(ge=1)]
 
@@ -75,7 +76,15 @@ CONFIG_NAMES = tuple(field.name for field in fields(TrainConfig))
 
 def train_config(values: dict[str, Any], where: str) -> TrainConfig:
     """Check the values of a configuration; ``InputError`` says what is wrong."""
-    config = check(TrainConfig, values, where)
+    return _for_its_task(check(TrainConfig, values, where))
+
+
+def recorded_train_config(folder: Path) -> TrainConfig:
+    """Read a training's own configuration; ``InputError`` says what is wrong."""
+    return _for_its_task(read_config(TrainConfig, folder, "nas-train"))
+
+
+def _for_its_task(config: TrainConfig) -> TrainConfig:
     for name, task in _ONLY_FOR.items():
         if getattr(config, name) is not None and config.task != task:
             option = {"ignored_labels": "--ignore-label"}.get(name, f"--{name.replace('_', '-')}")
@@ -83,21 +92,3 @@ def train_config(values: dict[str, Any], where: str) -> TrainConfig:
     if config.data == DIGITS and config.task != "classification":
         raise InputError(f"digits have no boxes and no masks; give --data PATH for {config.task}")
     return config
-
-
-def config_to_dict(config: TrainConfig) -> dict[str, Any]:
-    """Give a configuration as plain data."""
-    data: dict[str, Any] = TypeAdapter(TrainConfig).dump_python(config, mode="json")
-    return data
-
-
-def recorded_train_config(folder: Path) -> TrainConfig:
-    """Read a training's own configuration, which must be whole: today's defaults need not be those it had."""
-    path = folder / CONFIG
-    if not path.is_file():
-        raise FileError(f"{folder} holds no training (no {CONFIG}); give the folder that nas-train wrote to")
-    data = dict(read_yaml(path))
-    missing = [name for name in CONFIG_NAMES if name not in data]
-    if missing:
-        raise FileError(f"{path} lacks {', '.join(missing)}; restore it from a copy, or give a folder of nas-train")
-    return train_config(data, str(path))

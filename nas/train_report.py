@@ -7,18 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
-from markupsafe import Markup
 from PIL import Image
-from plotly.offline import get_plotlyjs
 
 from nas.charts import Chart, line_chart
 from nas.fitted import EpochResult, best_of, judged
 from nas.network_table import describe
-from nas.report import PAGE, resource, script_hash
-from nas.report_data import flatten
-from nas.run_folder import write_atomically
-from nas.train_config import TrainConfig, config_to_dict
+from nas.pages import PAGE, Fact, render_page
+from nas.recorded import config_to_dict, write_atomically
+from nas.train_config import TrainConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,24 +36,18 @@ def write_train_report(folder: Path, report: TrainReport, pictures: Sequence[Ima
 
 def render(report: TrainReport, pictures: Sequence[Image.Image]) -> str:
     """Make the page; the template escapes whatever comes from files."""
-    scripts = [get_plotlyjs(), resource("report.js")]
     config = report.config
-    charts = _charts(report.history)
-    page = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    return page.from_string(resource("train.html")).render(
+    return render_page(
+        "train.html",
         title=f"{config.arch.name}: {config.task} on {Path(config.data).name}",
-        description=describe(config.arch),
-        facts=report.facts,
-        charts=charts,
+        lead=describe(config.arch),
+        facts=[Fact(label, value) for label, value in report.facts.items()],
+        config={name: value for name, value in config_to_dict(config).items() if name != "arch"},
+        environment=report.environment,
+        data={"charts": _charts(report.history)},
         summaries=_summaries(report.history),
         metrics=report.history[-1].metrics,
         pictures=[_data_uri(picture) for picture in pictures],
-        config=list(flatten({name: value for name, value in config_to_dict(config).items() if name != "arch"})),
-        environment=list(flatten(report.environment)),
-        styles=Markup(resource("report.css")),  # ours, as are the scripts
-        scripts=[Markup(script) for script in scripts],
-        policy="script-src " + " ".join(script_hash(script) for script in scripts),
-        data={"charts": charts},
     )
 
 

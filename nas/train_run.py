@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-import yaml
 from rich.console import Console
 from torch import nn
 
@@ -19,11 +18,12 @@ from nas.finish import ONNX_TOLERANCE
 from nas.fitted import EpochResult, Watch, best_of
 from nas.fitting import BEST, fit_task
 from nas.open_task import open_task
-from nas.run_folder import RunFolder, check_free, write_atomically
+from nas.recorded import check_free, new_folder, write_atomically
+from nas.run_folder import RunFolder
 from nas.stopping import StoppedError
 from nas.tasks import Exporting, Task
 from nas.tensorboard import TensorBoardLog
-from nas.train_config import CONFIG, TrainConfig, config_to_dict, recorded_train_config
+from nas.train_config import TrainConfig, recorded_train_config
 from nas.train_display import TrainDisplay
 from nas.train_report import TrainReport, write_train_report
 from nas.training import DivergedError
@@ -174,14 +174,8 @@ def begin(folder: Path, config: TrainConfig, console: Console) -> TrainRun:
     check_workers(config)
     check_free(folder)
     task = _open(config, console)  # before there is a folder: what cannot be read leaves none behind
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "environment.json").write_text(json.dumps(describe_environment(), indent=2), encoding="utf-8")
+    with new_folder(folder, config, describe_environment()):
         save_arch(config.arch, folder / "arch.yaml")
-        # last: a folder with a config.yaml holds a training
-        write_atomically(folder / CONFIG, yaml.safe_dump(config_to_dict(config), sort_keys=False))
-    except OSError as error:
-        raise InputError(f"cannot write to {folder}: {error.strerror}; give another folder with --out") from error
     return TrainRun(folder, config, task, console, resumed=False)
 
 

@@ -25,12 +25,8 @@ _IN_FOLDERS = (("seed.yaml", "seed.pt"), ("adapted.yaml", "adapted.pt"), ("arch.
 
 
 def command(
-    arch: Annotated[
-        str | None,
-        typer.Argument(
-            help="A reference network's name, an architecture's file, or a folder of nas-search or nas-train."
-        ),
-    ] = None,
+    context: typer.Context,
+    arch: Annotated[str | None, typer.Argument(help="A reference network, an architecture's file, a run.")] = None,
     target_ms: Annotated[
         float | None, Option(help="Latency that the network should have on the device, in ms.")
     ] = None,
@@ -59,17 +55,15 @@ def command(
     resolution: Annotated[
         int | None, Option(help="Of the images that a seed without weights is trained on (32).")
     ] = None,
-    seed: Annotated[int | None, Option(help="Seed of all randomness (0).")] = None,
+    seed: shell.Seed = None,
     workers: Annotated[
         int | None, Option(help="Proposals at a time, on Ray; 1: in this process. Else one a core.")
     ] = None,
-    threads: Annotated[int, Option(min=1, help="Threads of each; another number changes the last digits.")] = 1,
-    gpus_per_trial: Annotated[float, Option(min=0, help="Share of a GPU that each gets, such as 0.25.")] = 0.0,
+    threads: Annotated[int | None, Option(min=1, help="Threads of each (1); others change the last digits.")] = None,
+    gpus_per_trial: Annotated[float | None, Option(min=0, help="Share of a GPU that each gets (0).")] = None,
     out: Annotated[Path | None, Option(help="Folder of the run; else runs/<time>-<network>-adapted.")] = None,
-    resume_from: Annotated[Path | None, Option("--resume", help="Go on with the run in this folder.")] = None,
-    skip_bad_images: Annotated[
-        bool | None, Option("--skip-bad-images", help="Go on without images that cannot be read.")
-    ] = None,
+    resume: shell.Resume = None,
+    skip_bad_images: shell.SkipBadImages = None,
     as_json: shell.Json = False,
     debug: shell.Debug = False,
 ) -> None:
@@ -77,36 +71,23 @@ def command(
 
     Example: nas-adapt runs/small --target 0.7 --data flowers/
     """
-    values = {
-        "arch": arch,
-        "target_ms": target_ms,
-        "target": target,
-        "weights": weights,
-        "data": data,
-        "device": device,
-        "dtype": dtype,
-        "delta": delta,
-        "steps": steps,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "seed_epochs": seed_epochs,
-        "select": select,
-        "keep": keep,
-        "held_out": held_out,
-        "train_images": train_images,
-        "resolution": resolution,
-        "seed": seed,
-        "out": out,
-        "skip_bad_images": skip_bad_images,
-    }
-    given = {name: value for name, value in values.items() if value is not None}
+    given = shell.given(context)
     console = Console(stderr=as_json, highlight=False, markup=False)
+    places = _places(given)
+    if resume is not None:
+        shell.refuse_beside_resume(context, given)
+    run = _resumed(resume, places, console) if resume is not None else _begun(given, places, console)
+    _complete(run, as_json)
+
+
+def _places(given: dict[str, Any]) -> "Places":
+    """Take out of what was given where proposals are judged, which a resumed run may change."""
     from nas.environment import available_cores
     from nas.netadapt.places import Places  # torch takes seconds: help need not wait for it
 
-    places = Places(workers or max(1, available_cores() // threads), threads, gpus_per_trial)
-    run = _resumed(resume_from, given, places, console) if resume_from else _begun(given, places, console)
-    _complete(run, as_json)
+    threads = given.pop("threads", 1)
+    workers = given.pop("workers", max(1, available_cores() // threads))
+    return Places(workers, threads, given.pop("gpus_per_trial", 0.0))
 
 
 def _begun(given: dict[str, Any], places: "Places", console: Console) -> "AdaptRun":
@@ -160,10 +141,7 @@ def find_seed(name_or_path: str, weights: Path | None) -> tuple[Arch, Path | Non
     raise FileError(f"{folder} holds none of {known}; give a folder of nas-search, nas-train or nas-adapt, or a file")
 
 
-def _resumed(folder: Path, given: dict[str, Any], places: "Places", console: Console) -> "AdaptRun":
-    if given:
-        options = ", ".join("ARCH" if name == "arch" else f"--{name.replace('_', '-')}" for name in given)
-        raise InputError(f"--resume goes on with what the folder records; leave {options} away")
+def _resumed(folder: Path, places: "Places", console: Console) -> "AdaptRun":
     from nas.netadapt.start import resume
 
     return resume(folder, places, console)

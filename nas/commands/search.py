@@ -19,6 +19,7 @@ Option = typer.Option
 
 
 def command(
+    context: typer.Context,
     target_ms: Annotated[
         float | None, Option(help="Latency that the network should have on the device, in ms.")
     ] = None,
@@ -37,13 +38,11 @@ def command(
     workers: Annotated[int | None, Option(help="Trials at a time; else one for each core.")] = None,
     gpus_per_trial: Annotated[float | None, Option(help="Share of a GPU that each trial gets, such as 0.25.")] = None,
     ray_address: Annotated[str | None, Option(help="A running Ray cluster; else one is started here.")] = None,
-    seed: Annotated[int | None, Option(help="Seed of all randomness.")] = None,
+    seed: shell.Seed = None,
     out: Annotated[Path | None, Option(help="Folder of the run; else runs/<time>-<data>.")] = None,
     config: Annotated[Path | None, Option(help="YAML file with any of these and the proxy task.")] = None,
-    resume_from: Annotated[Path | None, Option("--resume", help="Go on with the run in this folder.")] = None,
-    skip_bad_images: Annotated[
-        bool | None, Option("--skip-bad-images", help="Go on without images that cannot be read.")
-    ] = None,
+    resume: shell.Resume = None,
+    skip_bad_images: shell.SkipBadImages = None,
     as_json: shell.Json = False,
     debug: shell.Debug = False,
 ) -> None:
@@ -51,34 +50,20 @@ def command(
 
     Example: nas-search --target-ms 15 --w -0.15 --trials 60 --data flowers/
     """
-    flags = {
-        "target_ms": target_ms,
-        "w": w,
-        "device": device,
-        "space": space,
-        "data": data,
-        "controller": controller,
-        "reward": reward,
-        "trials": trials,
-        "batch": batch,
-        "workers": workers,
-        "gpus_per_trial": gpus_per_trial,
-        "ray_address": ray_address,
-        "seed": seed,
-        "skip_bad_images": skip_bad_images,
-    }
+    given = shell.given(context)
     console = Console(stderr=as_json, highlight=False, markup=False)
-    run = _resumed(resume_from, config, flags, out, console) if resume_from else _begun(config, flags, out, console)
+    run = _resumed(resume, given, console) if resume is not None else _begun(given, console)
     summary = run.complete()
     _print_summary(summary, console)
     if as_json:
         shell.print_json(summary.to_dict())
 
 
-def _begun(config: Path | None, flags: dict[str, Any], out: Path | None, console: Console) -> "SearchRun":
-    if config is None and flags["target_ms"] is None:
+def _begun(given: dict[str, Any], console: Console) -> "SearchRun":
+    out, config = given.pop("out", None), given.pop("config", None)
+    if config is None and "target_ms" not in given:
         raise InputError("--target-ms is missing: the latency to search for, in ms (or give --config FILE)")
-    settings = load_config(config, flags).resolved()
+    settings = load_config(config, given).resolved()
     from nas.search_run import begin  # torch takes seconds: help and mistakes in the options need not wait for it
 
     name = Path(settings.data).stem
@@ -86,14 +71,13 @@ def _begun(config: Path | None, flags: dict[str, Any], out: Path | None, console
     return begin(path, settings, console)
 
 
-def _resumed(
-    folder: Path, config: Path | None, flags: dict[str, Any], out: Path | None, console: Console
-) -> "SearchRun":
-    if out is not None:
+def _resumed(folder: Path, given: dict[str, Any], console: Console) -> "SearchRun":
+    if "out" in given:
         raise InputError("--resume goes on in the run's own folder; leave --out away")
     from nas.search_run import resume
 
-    return resume(folder, lambda before: _continued(folder, before, config, flags), console)
+    config = given.pop("config", None)
+    return resume(folder, lambda before: _continued(folder, before, config, given), console)
 
 
 def _continued(folder: Path, before: SearchConfig, config: Path | None, flags: dict[str, Any]) -> SearchConfig:

@@ -4,6 +4,7 @@ import json
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +14,13 @@ from search_spaces import InputError
 
 Debug = Annotated[bool, typer.Option("--debug", help="On an error, show where in the code it arose.")]
 Json = Annotated[bool, typer.Option("--json", help="End with one line of JSON on standard output.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of all randomness (0).")]
+SkipBadImages = Annotated[
+    bool | None, typer.Option("--skip-bad-images", help="Go on without images that cannot be read.")
+]
+Resume = Annotated[Path | None, typer.Option("--resume", help="Go on with what is in this folder.")]
+
+_NEVER_RECORDED = ("resume", "as_json", "debug")
 
 # The base of all mistakes in a command line. Some versions of Typer have click inside them, others beside them.
 _UsageError: Any = typer.BadParameter.__mro__[1]
@@ -37,6 +45,23 @@ def main(command: Callable[..., None], name: str) -> None:
         text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         code = _fail(name, f"failed: {' '.join(text.split())} (--debug shows where)", 1, debug)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def given(context: typer.Context) -> dict[str, Any]:
+    """Give what stands in the command line, by parameter; but `Resume`, `Json` and `Debug`."""
+    named = ((name, value) for name, value in context.params.items() if name not in _NEVER_RECORDED)
+    return {name: value for name, value in named if value not in (None, (), [])}
+
+
+def refuse_beside_resume(context: typer.Context, refused: Mapping[str, Any]) -> None:
+    """Raise ``InputError`` that names these parameters, if there are any: a folder records what it was begun with."""
+    words = {
+        parameter.name: parameter.opts[0].upper() if parameter.param_type_name == "argument" else parameter.opts[0]
+        for parameter in context.command.params
+    }
+    if refused:
+        named = ", ".join(words[name] for name in refused)
+        raise InputError(f"--resume goes on with what the folder records; leave {named} away")
 
 
 def print_json(values: Mapping[str, Any]) -> None:

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 Option = typer.Option
 STOPPED = 128 + 15  # the exit status of what SIGTERM ended
-_NOT_RECORDED = ("resume", "as_json", "debug")
-_UNSET: tuple[object, ...] = (None, (), [])
 
 
 @with_schedule_options
@@ -57,18 +55,16 @@ def command(
     ] = None,
     train_images: Annotated[int | None, Option(help="Classification: train on at most so many.")] = None,
     validation_images: Annotated[int | None, Option(help="Classification: validate on at most so many.")] = None,
-    skip_bad_images: Annotated[
-        bool | None, Option("--skip-bad-images", help="Go on without images that cannot be read.")
-    ] = None,
+    skip_bad_images: shell.SkipBadImages = None,
     evaluate_every: Annotated[
         int | None, Option(help="Judge the network after every so many epochs, and after the last one (1).")
     ] = None,
-    seed: Annotated[int | None, Option(help="Seed of all randomness.")] = None,
+    seed: shell.Seed = None,
     workers: Annotated[int | None, Option(help="Processes that share every batch, by Ray Train (1).")] = None,
     threads: Annotated[int | None, Option(help="Threads of the CPU, of all workers; else one for each core.")] = None,
     device: Annotated[str | None, Option(help="cpu or cuda; else cuda where there is one.")] = None,
     out: Annotated[Path | None, Option(help="Folder of the training; else runs/<time>-<network>.")] = None,
-    resume: Annotated[Path | None, Option(help="Go on with the training in this folder.")] = None,
+    resume: shell.Resume = None,
     preset: Annotated[
         str | None, Option(help="The recipe: paper, or small for up to tens of thousands of images (the default).")
     ] = None,
@@ -80,12 +76,10 @@ def command(
 
     Example: nas-train mobilenet_v3_small --data flowers/ --resolution 96
     """
-    given = {name: value for name, value in context.params.items() if name not in _NOT_RECORDED and value not in _UNSET}
+    given = shell.given(context)
     console = Console(stderr=as_json, highlight=False, markup=False)
-    if resume is not None and given:
-        words = {parameter.name: parameter.opts[0] for parameter in context.command.params} | {"arch": "ARCH"}
-        named = ", ".join(words[name] for name in given)
-        raise InputError(f"--resume goes on with what the folder records; leave {named} away")
+    if resume is not None:
+        shell.refuse_beside_resume(context, given)
     _complete(_begun(given, console) if resume is None else _resumed(resume, console), as_json)
 
 

@@ -19,8 +19,8 @@ from nas.deploy.files import ModelFile
 from nas.deploy.found import Found
 from nas.deploy.latencies import Latency
 from nas.deploy.trained import Training
+from nas.recorded import write_atomically
 from nas.report_data import flatten
-from nas.run_folder import write_atomically
 
 CARD_JSON, CARD_TEXT = "card.json", "card.md"
 _HUB_TASKS = {

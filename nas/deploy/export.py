@@ -18,7 +18,8 @@ from nas.deploy.limits import limits_of
 from nas.deploy.trained import TrainedNetwork, Weights, open_trained
 from nas.environment import describe_environment
 from nas.network_table import describe
-from nas.run_folder import CONFIG, RunFolder
+from nas.recorded import CONFIG
+from nas.run_folder import RunFolder
 from search_spaces import FileError, InputError, arch_from_dict, count_ops, save_arch
 
 ARCH = "arch.yaml"

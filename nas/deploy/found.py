@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-from nas.config import recorded_config
-from nas.run_folder import CONFIG, TRIALS, RunFolder
+from nas.config import SearchConfig
+from nas.recorded import CONFIG, read_config
+from nas.run_folder import TRIALS, RunFolder
 from search_spaces import Arch, FileError, InputError, arch_from_dict, load_arch, read_yaml
 
 SEED, ADAPTED, PROPOSALS = "seed.yaml", "adapted.yaml", "proposals.jsonl"
@@ -109,7 +110,7 @@ def _searched(path: Path) -> _Step:
     seed = folder.read_seed()
     if seed is None:
         raise FileError(f"the search in {path} has no {SEED} yet; go on with: nas-search --resume {path}")
-    config, trials = recorded_config(folder.config(), path / CONFIG), folder.read_trials()
+    config, trials = read_config(SearchConfig, path, "nas-search"), folder.read_trials()
     found = Searched(
         command=f"nas-search --config {CONFIG}",
         run=path.resolve().name,

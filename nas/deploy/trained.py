@@ -11,15 +11,16 @@ from rich.console import Console
 
 from nas.checkpoint import load_checkpoint
 from nas.classification import Classification
-from nas.config import recorded_config
+from nas.config import SearchConfig
 from nas.deploy.deployable import Deployable, deployable
 from nas.display import task_display
 from nas.fitting import BEST
 from nas.open_task import open_task
-from nas.run_folder import CONFIG, TRIALS, RunFolder
+from nas.recorded import CONFIG, config_to_dict, read_config
+from nas.run_folder import TRIALS
 from nas.search_run import load_images
 from nas.tasks import Task
-from nas.train_config import config_to_dict, recorded_train_config
+from nas.train_config import recorded_train_config
 from nas.train_run import METRICS
 from search_spaces import Arch, FileError, arch_from_dict, load_arch
 
@@ -155,7 +156,7 @@ def _of_training(
 def _of_search(
     folder: Path, checkpoint: Mapping[str, Any], data: str | None, console: Console
 ) -> tuple[Task, Training]:
-    recorded = recorded_config(RunFolder.open(folder).config(), folder / CONFIG)
+    recorded = read_config(SearchConfig, folder, "nas-search")
     config = recorded.model_copy(update={"data": data}) if data else recorded
     task = Classification(arch_from_dict(checkpoint["about"]["arch"]), load_images(config, console))
     result = checkpoint["result"]

@@ -1,16 +1,14 @@
 """What a NetAdapt is asked to do: every number of it, as its folder records them."""
 
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import ConfigDict, Field
 
 from nas.netadapt.adapt import Select
 from nas.netadapt.truncate import Keep
 from nas.recipe import FINAL, Recipe
-from nas.run_folder import CONFIG
-from search_spaces import Arch, FileError, check, read_yaml
+from search_spaces import Arch, check
 
 # as short as the children's, from a network that is trained already: no warm-up, and a rate that does not undo it
 FINE_TUNING = Recipe(epochs=1, learning_rate=0.02, warm_up=0.0, label_smoothing=0.0)
@@ -51,21 +49,3 @@ class AdaptConfig:
 def adapt_config(values: dict[str, Any], where: str) -> AdaptConfig:
     """Check the values of a configuration; ``FileError`` lists all that is wrong."""
     return check(AdaptConfig, values, where)
-
-
-def config_to_dict(config: AdaptConfig) -> dict[str, Any]:
-    """Give a configuration as plain data."""
-    data: dict[str, Any] = TypeAdapter(AdaptConfig).dump_python(config, mode="json")
-    return data
-
-
-def recorded_adapt_config(folder: Path) -> AdaptConfig:
-    """Read a run's own configuration, which must be whole: today's defaults need not be those it had."""
-    path = folder / CONFIG
-    if not path.is_file():
-        raise FileError(f"{folder} holds no run (no {CONFIG}); give the folder that nas-adapt wrote to")
-    data = dict(read_yaml(path))
-    missing = [field.name for field in fields(AdaptConfig) if field.name not in data]
-    if missing:
-        raise FileError(f"{path} lacks {', '.join(missing)}; restore it from a copy, or give a folder of nas-adapt")
-    return adapt_config(data, str(path))

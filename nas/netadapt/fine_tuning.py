@@ -1,11 +1,11 @@
 """Judge a proposal: inherit the current network's weights, fine-tune them a little, measure the accuracy."""
 
-import time
 from dataclasses import dataclass, replace
 from math import ceil
 
 import numpy as np
 
+from nas.children import outcome_of
 from nas.classifier_file import load_classifier, save_classifier
 from nas.data import ImageData
 from nas.data.image_data import fingerprint
@@ -15,7 +15,7 @@ from nas.netadapt.truncate import Keep, truncated
 from nas.network import build
 from nas.recipe import Recipe
 from nas.search import Outcome, child_seed
-from nas.training import DivergedError, Trained, fit, torch_state
+from nas.training import Trained, fit, torch_state
 from search_spaces import Arch
 
 
@@ -39,14 +39,7 @@ class FineTuning:
 
     def __call__(self, arch: Arch, key: str) -> Outcome:
         """Judge one; ``key`` begins with its step. A network that diverges is an outcome with its error."""
-        start = time.monotonic()
-        try:
-            trained = self._fine_tuned(arch, key)
-        except DivergedError as error:
-            return Outcome(None, time.monotonic() - start, str(error))
-        except (RuntimeError, MemoryError) as error:  # torch's own: out of memory, a broken device
-            return Outcome(None, time.monotonic() - start, f"{type(error).__name__}: {error}", network_fault=False)
-        return Outcome(trained.accuracy, time.monotonic() - start)
+        return outcome_of(lambda: self._fine_tuned(arch, key))
 
     def _fine_tuned(self, arch: Arch, key: str) -> Trained:
         before = load_classifier(self.folder.weights(int(key.split("-")[0]) - 1))

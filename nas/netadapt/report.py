@@ -6,19 +6,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import jinja2
-from markupsafe import Markup
-from plotly.offline import get_plotlyjs
-
 from nas.charts import line_chart
 from nas.netadapt.adapt import Judged, Kept
-from nas.netadapt.config import AdaptConfig, config_to_dict
+from nas.netadapt.config import AdaptConfig
 from nas.netadapt.folder import AdaptFolder
 from nas.netadapt.summary import AdaptSummary
 from nas.network_table import COLUMNS, NetworkRow, describe, network_rows
-from nas.report import PAGE, resource, script_hash
-from nas.report_data import flatten
-from nas.run_folder import write_atomically
+from nas.pages import PAGE, Fact, render_page
+from nas.recorded import config_to_dict, write_atomically
 from search_spaces import Arch, read_yaml
 
 _EXPANSION, _OUT, _SE = (COLUMNS.index(name) for name in ("Expansion", "Out", "SE"))
@@ -50,26 +45,22 @@ def render(
     environment: Mapping[str, Any],
 ) -> str:
     """Make the page; the template escapes whatever comes from files."""
-    scripts = [get_plotlyjs(), resource("report.js")]
     chart = line_chart(
         "latency (ms)",
         "accuracy (%)",
         [step.latency_ms for step in steps],
         {"kept after each step": [100 * step.accuracy for step in steps]},
     )
-    page = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    return page.from_string(resource("adapt.html")).render(
+    return render_page(
+        "adapt.html",
         title=f"{config.arch.name} adapted to {config.target_ms:.4g} ms on {summary.device}",
-        description=describe(steps[-1].arch),
+        lead=describe(steps[-1].arch),
         facts=_facts(summary),
         chart_summary=_chart_summary(steps),
         rows=step_rows(steps, judged),
         widths=width_rows(steps[0].arch, steps[-1].arch),
-        config=list(flatten({name: value for name, value in config_to_dict(config).items() if name != "arch"})),
-        environment=list(flatten(environment)),
-        styles=Markup(resource("report.css")),  # ours, as are the scripts
-        scripts=[Markup(script) for script in scripts],
-        policy="script-src " + " ".join(script_hash(script) for script in scripts),
+        config={name: value for name, value in config_to_dict(config).items() if name != "arch"},
+        environment=environment,
         data={"charts": {"way": chart}},
     )
 
@@ -102,14 +93,14 @@ def width_rows(before: Arch, after: Arch) -> list[dict[str, Any]]:
     ]
 
 
-def _facts(summary: AdaptSummary) -> dict[str, str]:
-    return {
-        "latency": f"{summary.seed_latency_ms:.3f} → {summary.latency_ms:.3f} ms",
-        "of the seed's": f"{summary.latency_ms / summary.seed_latency_ms:.1%}",
-        "target": f"{summary.target_ms:.4g} ms{'' if summary.reached else ', not reached'}",
-        "accuracy, held-out": f"{summary.seed_accuracy:.2%} → {summary.accuracy:.2%}",
-        "steps": str(summary.steps),
-    }
+def _facts(summary: AdaptSummary) -> list[Fact]:
+    return [
+        Fact("latency", f"{summary.seed_latency_ms:.3f} → {summary.latency_ms:.3f} ms"),
+        Fact("of the seed's", f"{summary.latency_ms / summary.seed_latency_ms:.1%}"),
+        Fact("target", f"{summary.target_ms:.4g} ms{'' if summary.reached else ', not reached'}"),
+        Fact("accuracy, held-out", f"{summary.seed_accuracy:.2%} → {summary.accuracy:.2%}"),
+        Fact("steps", str(summary.steps)),
+    ]
 
 
 def _chart_summary(steps: Sequence[Kept]) -> str:

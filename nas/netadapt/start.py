@@ -1,12 +1,10 @@
 """Begin a NetAdapt, or go on with one: everything that can be wrong is checked before anything is computed."""
 
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.console import Console
 
 from latency import LatencyTable, load_table
@@ -14,7 +12,7 @@ from nas.classifier_file import load_classifier
 from nas.data import ImageData, load_data
 from nas.display import task_display
 from nas.environment import describe_environment
-from nas.netadapt.config import AdaptConfig, adapt_config, config_to_dict, recorded_adapt_config
+from nas.netadapt.config import AdaptConfig, adapt_config
 from nas.netadapt.fine_tuning import hold_out
 from nas.netadapt.folder import AdaptFolder
 from nas.netadapt.places import Places
@@ -23,7 +21,7 @@ from nas.netadapt.proposals import Proposer
 from nas.netadapt.run import AdaptRun
 from nas.netadapt.seed import check_classes, check_network
 from nas.recipe import recipe_for
-from nas.run_folder import CONFIG, check_free, write_atomically
+from nas.recorded import check_free, new_folder, read_config
 from search_spaces import Arch, InputError, read_yaml
 
 
@@ -62,7 +60,7 @@ def begin(
 
 def resume(path: Path, places: Places, console: Console) -> AdaptRun:
     """Open a run to go on with it; ``InputError`` if its data are not what they were."""
-    config, folder = recorded_adapt_config(path), AdaptFolder(path)
+    config, folder = read_config(AdaptConfig, path, "nas-adapt"), AdaptFolder(path)
     places.check()
     data = _data(config, console)
     recorded = read_yaml(path / "environment.json").get("data")
@@ -123,16 +121,9 @@ def _data(config: AdaptConfig, console: Console) -> ImageData:
 
 def _folder(path: Path, config: AdaptConfig, table: LatencyTable, weights: Path | None, data: ImageData) -> AdaptFolder:
     folder = AdaptFolder(path)
-    try:
-        folder.weights(0).parent.mkdir(parents=True, exist_ok=True)
-        facts = describe_environment() | {"data": data.fingerprint}
-        write_atomically(path / "environment.json", json.dumps(facts, indent=2))
+    with new_folder(path, config, describe_environment() | {"data": data.fingerprint}):
+        folder.weights(0).parent.mkdir(exist_ok=True)
         folder.write_table(table)
         if weights is not None:
             shutil.copyfile(weights, folder.weights(0))
-        write_atomically(
-            path / CONFIG, yaml.safe_dump(config_to_dict(config), sort_keys=False)
-        )  # last: a folder with a config.yaml is a run
-    except OSError as error:
-        raise InputError(f"cannot write to {path}: {error.strerror}; give another folder with --out") from error
     return folder

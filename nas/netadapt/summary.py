@@ -9,7 +9,7 @@ import yaml
 
 from nas.netadapt.adapt import Kept
 from nas.netadapt.folder import AdaptFolder
-from nas.run_folder import write_atomically
+from nas.recorded import write_atomically
 from search_spaces import Arch, arch_to_dict, count
 
 

@@ -139,7 +139,7 @@ def searched(tmp_path: Path) -> Path:
     """The folder of a search of one trial, finished as nas-search does."""
     config = SearchConfig(target_ms=1.0, w=-0.15, space=str(SPACE), trials=1)
     config = config.model_copy(update={"final": config.final.__class__(epochs=1, flip=False), "proxy": SMALL_PROXY})
-    run_folder = RunFolder.create(tmp_path / "run", config.model_dump(mode="json"), space_text(SPACE), {})
+    run_folder = RunFolder.create(tmp_path / "run", config, space_text(SPACE), {})
     space = load_space(SPACE)
     tokens = (0,) * len(space.sizes)
     trial = Trial(0, tokens, space.decode(tokens).key, 1.25, 0.5, 0.45, 36.0, "finished")

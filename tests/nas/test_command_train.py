@@ -125,7 +125,7 @@ def mistake(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
             ["mobilenet_v2", "--data", ".", "--min-scale", "small"],
             "min_scale: must be auto, or a number above 0 and be",
         ),
-        (["--resume", "nowhere"], "nowhere holds no training (no config.yaml)"),
+        (["--resume", "nowhere"], "nowhere holds no run (no config.yaml)"),
         (
             ["--resume", "nowhere", "--epochs", "3"],
             "--resume goes on with what the folder records; leave --epochs away",

@@ -2,16 +2,17 @@
 
 import pytest
 
-from nas.config import SearchConfig, load_config, recorded_config
+from nas.config import SearchConfig, load_config
 from nas.placement import check_placement
 from nas.recipe import FINAL, PROXY
+from nas.recorded import read_config
 from search_spaces import InputError
 
 
 def test_the_command_line_goes_before_the_file_and_the_file_before_the_defaults(tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text("target_ms: 20\ntrials: 7\n")
-    config = load_config(file, {"target_ms": 15.0, "trials": None})
+    config = load_config(file, {"target_ms": 15.0})
     assert (config.target_ms, config.trials, config.device) == (15.0, 7, "pixel1")
 
 
@@ -61,8 +62,9 @@ def test_digits_are_never_flipped():
 
 
 def test_a_run_whose_configuration_lacks_something_is_not_filled_up_with_defaults(tmp_path):
+    (tmp_path / "config.yaml").write_text("target_ms: 15.0\n")
     with pytest.raises(InputError, match=r"config.yaml lacks w, reward, device"):
-        recorded_config({"target_ms": 15.0}, tmp_path / "config.yaml")
+        read_config(SearchConfig, tmp_path, "nas-search")
 
 
 @pytest.mark.parametrize("w", [-1000, float("nan"), 0.1])
