@@ -15,8 +15,9 @@ from nas.data import ImageData
 from nas.export import check_onnx, export_onnx
 from nas.inception import inception_views
 from nas.network import Network, build
-from nas.tasks import Batch
-from nas.training import accuracy, augment, normalisation, tensors
+from nas.pixels import normalisation, to_floats
+from nas.tasks import Batch, evenly
+from nas.training import accuracy, augment
 from search_spaces import Arch, InputError, arch_to_dict
 
 _PICTURE_SIDE, _CAPTION_HEIGHT = 160, 18  # pixels
@@ -65,7 +66,7 @@ class Classification:
     def build(self) -> Network:
         """Give a network with fresh weights and the training images' mean and deviation."""
         model = build(self.arch, dropout=self.options.dropout)
-        model.normalise.load_state_dict(normalisation(self.data))
+        model.normalise.load_state_dict(normalisation(self.data.images, self.data.train))
         return model
 
     @property
@@ -80,7 +81,7 @@ class Classification:
             side, area = self.data.resolution, self.options.least_area
             return inception_views(self.stored[chosen], side, area, self.options.flip, rng), torch.from_numpy(labels)
         images = augment(self.data.images[chosen], self.options.crop_padding, self.options.flip, rng)
-        return tensors(images, labels, torch.device("cpu"))
+        return to_floats(images, torch.device("cpu")), torch.from_numpy(labels)
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Give the mean cross-entropy, with label smoothing (Szegedy et al. 2016, section 7)."""
@@ -93,15 +94,13 @@ class Classification:
 
     def pictures(self, model: nn.Module, count: int) -> list[Image.Image]:
         """Draw validation images, evenly chosen, each with what it is taken for and what it is."""
-        places = np.linspace(0, len(self.data.validation) - 1, min(count, len(self.data.validation))).astype(int)
-        chosen = self.data.validation[places]
+        chosen = evenly(self.data.validation, count)
         device = next(model.parameters()).device
-        images, labels = tensors(self.data.images[chosen], self.data.labels[chosen], device)
         with torch.inference_mode():
-            taken_for = model.eval()(images).argmax(1)
+            taken_for = model.eval()(to_floats(self.data.images[chosen], device)).argmax(1)
         return [
             self._picture(self.data.images[index], int(guess), int(label))
-            for index, guess, label in zip(chosen, taken_for, labels, strict=True)
+            for index, guess, label in zip(chosen, taken_for, self.data.labels[chosen], strict=True)
         ]
 
     def _picture(self, pixels: np.ndarray[Any, np.dtype[np.uint8]], guess: int, label: int) -> Image.Image:

@@ -23,7 +23,7 @@ def open_task(config: TrainConfig, on_progress: Progress | None = None, note: No
         case "detection":
             return _detection(config, on_progress, note)
         case "segmentation":
-            return _segmentation(config, on_progress)
+            return _segmentation(config, on_progress, note)
 
 
 def _classification(config: TrainConfig, on_progress: Progress | None, note: Note) -> Task:
@@ -65,7 +65,7 @@ def _detection(config: TrainConfig, on_progress: Progress | None, note: Note) ->
     )
 
 
-def _segmentation(config: TrainConfig, on_progress: Progress | None) -> Task:
+def _segmentation(config: TrainConfig, on_progress: Progress | None, note: Note) -> Task:
     from nas.segmentation import Options, open_segmentation
 
     return open_segmentation(
@@ -76,7 +76,9 @@ def _segmentation(config: TrainConfig, on_progress: Progress | None) -> Task:
         filters=config.filters or FILTERS,
         output_stride=config.output_stride or OUTPUT_STRIDE,
         options=Options(crop=config.crop or 1.0),
+        skip_bad=config.skip_bad_images,
         on_progress=on_progress,
+        note=note,
     )
 
 

@@ -63,6 +63,12 @@ class Exporting(Protocol):
         ...
 
 
+def evenly(indices: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Choose some of them, or all if there are no more, as far apart as they can be."""
+    chosen: NDArray[np.int64] = indices[np.linspace(0, len(indices) - 1, min(count, len(indices))).astype(int)]
+    return chosen
+
+
 def to_device(batch: Batch, device: torch.device) -> Batch:
     """Move a batch to a device: its images, and every tensor in the tuples, lists and dicts of its targets."""
     images, targets = batch

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nas.network import Network, build
+from nas.pixels import normalisation, to_floats
 from nas.recipe import Recipe
 from search_spaces import Arch
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 _Indices = np.ndarray[Any, np.dtype[np.int64]] | Sequence[int]
 _EVALUATION_BATCH = 256
-_STATISTICS_IMAGES = 10_000  # enough for three means; all of a large data set would take a pass over the disk
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # malloc.h
 
 
@@ -72,7 +72,7 @@ def train(
     begin = time.perf_counter()
     with torch_state(seed, device, threads):
         model = build(arch, dropout=recipe.dropout, batch_norm_momentum=recipe.batch_norm_momentum)
-        model.normalise.load_state_dict(normalisation(data))
+        model.normalise.load_state_dict(normalisation(data.images, data.train))
         loss, rate = _fit(model, data, recipe, seed, device, on_epoch)
         reached = accuracy(model, data, data.validation)
     return Trained(model, reached, loss, time.perf_counter() - begin, rate)
@@ -105,22 +105,9 @@ def accuracy(model: nn.Module, data: "ImageData", indices: _Indices) -> float:
     with torch.inference_mode(), precision(device):
         for start in range(0, len(chosen), _EVALUATION_BATCH):
             batch = chosen[start : start + _EVALUATION_BATCH]
-            images, labels = tensors(data.images[batch], data.labels[batch], device)
-            right += int((model(images).argmax(1) == labels).sum())
+            found = model(to_floats(data.images[batch], device)).argmax(1).cpu().numpy()
+            right += int((found == data.labels[batch]).sum())
     return right / len(chosen)
-
-
-def normalisation(data: "ImageData") -> dict[str, Tensor]:
-    """Measure mean and standard deviation of each colour over (at most 10,000 of) the training images."""
-    step = math.ceil(len(data.train) / _STATISTICS_IMAGES)
-    sums, squares, pixels = np.zeros(3), np.zeros(3), 0
-    for part in np.array_split(data.train[::step], math.ceil(len(data.train) / step / _EVALUATION_BATCH)):
-        images = data.images[part].reshape(-1, 3).astype(np.float32) / 255
-        sums, squares, pixels = sums + images.sum(0), squares + np.square(images).sum(0), pixels + len(images)
-    mean = sums / pixels
-    std = np.sqrt(np.maximum(squares / pixels - mean**2, 1e-6))  # one flat colour must not divide by 0
-    shaped = {"mean": mean, "std": std}
-    return {name: torch.tensor(value, dtype=torch.float32).reshape(3, 1, 1) for name, value in shaped.items()}
 
 
 def _fit(
@@ -138,21 +125,22 @@ def _fit(
     steps, epochs = recipe.steps_per_epoch(len(data.train)), recipe.epochs_for(len(data.train))
     model.train()
     begin = time.perf_counter()
-    loss = math.nan
+    loss, place = math.nan, torch.device(device)
     for epoch in range(epochs):
         total = 0.0
-        for step, batch in enumerate(_batches(data, recipe, rng)):
+        for step, (views, numbers) in enumerate(_batches(data, recipe, rng)):
+            images, labels = to_floats(views, place), torch.from_numpy(numbers).to(place)
             for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate_at((epoch * steps + step + 1) / (epochs * steps))
-            value = _step(model, optimizer, *tensors(*batch, torch.device(device)), recipe)
+            value = _step(model, optimizer, images, labels, recipe)
             if not math.isfinite(value):
                 raise DivergedError(epoch + 1, step + 1)
             total += value
         loss = total / steps
         if on_epoch is not None:
             on_epoch(epoch + 1, loss)
-    images = epochs * steps * min(recipe.batch_size, len(data.train))
-    return loss, images / (time.perf_counter() - begin)
+    seen = epochs * steps * min(recipe.batch_size, len(data.train))
+    return loss, seen / (time.perf_counter() - begin)
 
 
 def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -194,12 +182,6 @@ def augment(images: np.ndarray[Any, Any], padding: int, flip: bool, rng: np.rand
         columns = np.where(rng.random((count, 1)) < 0.5, columns[:, ::-1], columns)
     moved: np.ndarray[Any, Any] = images[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
     return moved
-
-
-def tensors(images: np.ndarray[Any, Any], labels: np.ndarray[Any, Any], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Turn a batch of bytes into floats in [0, 1], laid out channels last as the bytes are."""
-    pixels = torch.from_numpy(images).to(device).permute(0, 3, 1, 2)
-    return pixels.float().div_(255), torch.from_numpy(labels).to(device)
 
 
 def precision(device: torch.device) -> contextlib.AbstractContextManager[Any]:

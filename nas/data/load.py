@@ -10,10 +10,11 @@ import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
+from nas.data.decode import decode_image
 from nas.data.digits import CLASSES, load_digits
 from nas.data.image_data import ImageData, fingerprint
 from nas.data.layout import find_layout
-from nas.data.pack import packed
+from nas.data.pack import Decoding, packed
 from nas.data.partial_pack import Skipped
 from nas.data.sources import open_source
 from nas.data.split import split
@@ -69,6 +70,15 @@ def cache_folder(given: Path | None = None) -> Path:
     return Path(named).expanduser() if named else platformdirs.user_cache_path("nas-mobile")
 
 
+def image_cache(given: Path | None = None) -> Path:
+    """Give the folder for packed images."""
+    return cache_folder(given) / "images"
+
+
+def _squares(resolution: int) -> Decoding:
+    return Decoding("squares", (resolution, resolution, 3), lambda number, data: decode_image(data[0], resolution))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Decoded:
     name: str
@@ -93,9 +103,11 @@ def _from_files(
 ) -> _Decoded:
     with open_source(path) as source:
         layout = find_layout(source)
-        pack = packed(source, layout.files, resolution, cache_folder(cache_dir) / "images", on_progress)
-    if pack.skipped and not skip_bad_images:
-        raise InputError(_bad_images(path, pack.skipped, len(layout.files)))
+        pack = packed(
+            source, [(file,) for file in layout.files], _squares(resolution), image_cache(cache_dir), on_progress
+        )
+    if not skip_bad_images:
+        refuse_skipped(pack.skipped, path, len(layout.files))
     if on_skipped is not None:
         for item in pack.skipped:
             on_skipped(item.name, item.reason)
@@ -118,9 +130,11 @@ def _existing(source: str | Path) -> Path:
     return path
 
 
-def _bad_images(path: Path, skipped: tuple[Skipped, ...], count: int) -> str:
+def refuse_skipped(skipped: tuple[Skipped, ...], path: Path, count: int) -> None:
+    """Raise ``InputError`` that names what is not in a pack of so many images, if anything is not."""
     named = ", ".join(f"{item.name!r} ({item.reason})" for item in skipped[:3]) + (", ..." if len(skipped) > 3 else "")
-    return (
-        f"{len(skipped)} of {count} images in {path} cannot be decoded: {named}; "
-        "mend or remove them, or go on without them by --skip-bad-images"
-    )
+    if skipped:
+        raise InputError(
+            f"{len(skipped)} of {count} images in {path} cannot be used: {named}; "
+            "mend or remove them, or go on without them by --skip-bad-images"
+        )

@@ -1,11 +1,12 @@
 """A pack while it is made: pixels as they come, and a journal of what is on disk, to go on from after a kill.
 
-``images.npy`` grows block by block; ``journal.jsonl`` gets a line for each, once its pixels are written: how many files
-it took, their pixels' bytes and checksum, and the files that could not be decoded.
+``images.npy`` grows block by block; ``journal.jsonl`` gets a line for each, once its pixels are written: how many items
+it took, their pixels' bytes and checksum, and the items that could not be decoded.
 """
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -31,14 +32,14 @@ class Skipped:
 
 
 class PartialPack:
-    """The images of the first ``files`` files are written.
+    """The images of the first ``done`` items are written.
 
     Plain writes: a full disk fails them, where it kills who writes through a map.
     """
 
-    def __init__(self, resolution: int, pixels: BinaryIO, journal: TextIO) -> None:
-        self.files = 0
-        self._resolution, self._pixels, self._journal = resolution, pixels, journal
+    def __init__(self, shape: tuple[int, ...], pixels: BinaryIO, journal: TextIO) -> None:
+        self.done = 0
+        self._shape, self._pixels, self._journal = shape, pixels, journal
         self._images = 0
         self._skipped: list[Skipped] = []
         self._digest = hashlib.blake2b(digest_size=16)
@@ -46,12 +47,12 @@ class PartialPack:
         self._recover()
 
     def add(self, images: Sequence[Pixels], skipped: Sequence[Skipped]) -> None:
-        """Write the next block: the images of some files, and those of them that are none."""
+        """Write the next block: the images of some items, and those of them that have none."""
         data = b"".join(image.tobytes() for image in images)
         self._pixels.write(data)
         self._pixels.flush()
         block = {
-            "files": len(images) + len(skipped),
+            "items": len(images) + len(skipped),
             "bytes": len(data),
             "digest": _digest(data),
             "skipped": [asdict(item) for item in skipped],
@@ -91,29 +92,29 @@ class PartialPack:
 
     @property
     def _image_bytes(self) -> int:
-        return self._resolution * self._resolution * 3
+        return math.prod(self._shape)
 
     def _take(self, block: dict[str, Any], data: bytes) -> None:
         skipped = [Skipped(**item) for item in block["skipped"]]
         self._digest.update(data)
         self._images += len(data) // self._image_bytes
         self._skipped += skipped
-        self.files += block["files"]
+        self.done += block["items"]
 
     def _write_header(self) -> int:
         """Write the header; give its bytes, which are as many for any count."""
-        shape = (self._images, self._resolution, self._resolution, 3)
+        shape = (self._images, *self._shape)
         npy.write_array_header_1_0(self._pixels, {"descr": "|u1", "fortran_order": False, "shape": shape})
         return self._pixels.tell()
 
 
 @contextmanager
-def partial_pack(folder: Path, resolution: int) -> Iterator[PartialPack]:
-    """Open the pack that is made in a folder, or begin one."""
+def partial_pack(folder: Path, shape: tuple[int, ...]) -> Iterator[PartialPack]:
+    """Open the pack that is made in a folder, of images of this shape, or begin one."""
     for name in (IMAGES, _JOURNAL):
         (folder / name).touch()
     with (folder / IMAGES).open("r+b") as pixels, (folder / _JOURNAL).open("r+", encoding="utf-8") as journal:
-        yield PartialPack(resolution, pixels, journal)
+        yield PartialPack(shape, pixels, journal)
 
 
 def _digest(data: bytes) -> str:

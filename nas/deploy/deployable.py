@@ -20,11 +20,12 @@ from nas.detection.suppression import Found, detections
 from nas.detection.task import Detection
 from nas.export import export_onnx
 from nas.network import Network
+from nas.pixels import to_floats
 from nas.segmentation.export import export_segmenter
 from nas.segmentation.metrics import confusion, metrics
 from nas.segmentation.model import SegmentationNetwork
 from nas.segmentation.task import Segmentation, predict
-from nas.tasks import Task
+from nas.tasks import Task, evenly
 from search_spaces import Op
 from search_spaces.detection import detection_ops
 from search_spaces.segmentation import segmentation_ops
@@ -185,7 +186,7 @@ class DeployableSegmenter:
         data, classes = self.task.data, self.task.data.classes
         matrices = np.stack(
             [
-                confusion(data.masks[index], predict(module, data.images[index : index + 1])[0], len(classes))
+                confusion(data.masks(index), predict(module, data.images[[index]])[0], len(classes))
                 for index in data.validation
             ]
         )
@@ -207,11 +208,10 @@ def deployable(task: Task, model: nn.Module) -> Deployable:
 
 def spread(data: Images, indices: Sequence[int] | NDArray[np.int64], count: int) -> NDArray[np.uint8]:
     """Give at most so many of these images, evenly chosen."""
-    places = np.linspace(0, len(indices) - 1, min(count, len(indices))).astype(int)
-    chosen: NDArray[np.uint8] = data.images[np.asarray(indices)[places]]
+    chosen: NDArray[np.uint8] = data.images[evenly(np.asarray(indices), count)]
     return chosen
 
 
 def pixels_of(images: NDArray[np.uint8]) -> Tensor:
     """Turn bytes, (count, height, width, 3), into floats in [0, 1], (count, 3, height, width)."""
-    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(images, 3, 1))).float() / 255
+    return to_floats(images, torch.device("cpu")).contiguous()

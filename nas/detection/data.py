@@ -1,17 +1,21 @@
-"""Images with boxes, decoded once: a folder or zip in Pascal VOC's layout to plain arrays."""
+"""Images with boxes: a folder or zip in Pascal VOC's layout to arrays, the pixels decoded once into a file."""
 
+import contextlib
+import hashlib
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from nas.data.decode import BadImageError
+from nas.data.load import image_cache
+from nas.data.pack import Decoding, packed
 from nas.data.sources import Source, open_source
-from nas.detection.annotations import Annotation, Object, fault_of, unit_box
+from nas.detection.annotations import Object, fault_of, unit_box
 from nas.detection.layout import ANNOTATIONS, Entry, VocLayout, listed, read_layout
 from search_spaces import InputError
 
@@ -22,7 +26,8 @@ Note = Callable[[str], None]
 class DetectionData:
     """Hold a data set at one resolution; images are squeezed to squares, as the published detectors' are.
 
-    ``boxes`` are corners as shares of the image's sides. ``difficult`` boxes are learned from, but not scored.
+    ``images`` is a view of a memory-mapped file. ``boxes`` are corners as shares of the image's sides. ``difficult``
+    boxes are learned from, but not scored.
     """
 
     images: NDArray[np.uint8]  # (count, resolution, resolution, 3)
@@ -48,10 +53,11 @@ def load_detection(
     validation_share: float = 0.2,
     classes: Sequence[str] | None = None,
     skip_bad: bool = False,
+    cache_dir: Path | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     note: Note | None = None,
 ) -> DetectionData:
-    """Load ``Annotations/*.xml`` and ``JPEGImages/*`` of a folder or zip, all of it into memory.
+    """Load ``Annotations/*.xml`` and ``JPEGImages/*`` of a folder or zip; the images are decoded once into the cache.
 
     The split is the data set's own where ``ImageSets/Main`` has ``train.txt`` and ``val.txt``; otherwise by ``seed``.
     ``classes`` are those of ``labels.txt`` where it is there, else all that occur. With ``skip_bad`` bad boxes and
@@ -62,92 +68,85 @@ def load_detection(
         classes = _classes(layout, classes, path)
         train, validation = _split(layout, seed, validation_share, path)
         entries = [entry for entry in layout.entries if entry.name in train or entry.name in validation]
-        reader = _Reader(source, resolution, skip_bad, note or (lambda text: None))
-        kept = reader.read(entries, on_progress)
+        items = [(entry.image,) for entry in entries]
+        pack = packed(source, items, _squeezed(entries, resolution), image_cache(cache_dir), on_progress)
+        left_out = {item.name: item.reason for item in pack.skipped}
+        kept = [entry for entry in entries if entry.image.key not in left_out]
+        found = [_sorted_boxes(entry, source) for entry in kept]
+    faults = [f"{PurePosixPath(name).name}: {reason}" for name, reason in left_out.items()]
+    faults += [text for _, bad in found for text in bad]
+    _report(faults, path, skip_bad, note or (lambda text: None))
     index_of = {name: index for index, name in enumerate(classes)}
-    objects = [found for _, _, found in kept]
+    objects = [good for good, _ in found]
     return DetectionData(
-        images=np.stack([pixels for _, pixels, _ in kept]),
-        boxes=tuple(np.array([item.box for item in found], np.float32).reshape(-1, 4) for found in objects),
-        labels=tuple(np.array([index_of[item.label] for item in found], np.int64) for found in objects),
-        difficult=tuple(np.array([item.difficult for item in found], np.bool_) for found in objects),
-        train=np.array([index for index, (name, _, _) in enumerate(kept) if name in train], np.int64),
-        validation=np.array([index for index, (name, _, _) in enumerate(kept) if name in validation], np.int64),
+        images=pack.images,
+        boxes=tuple(np.array([item.box for item in good], np.float32).reshape(-1, 4) for good in objects),
+        labels=tuple(np.array([index_of[item.label] for item in good], np.int64) for good in objects),
+        difficult=tuple(np.array([item.difficult for item in good], np.bool_) for good in objects),
+        train=np.array([index for index, entry in enumerate(kept) if entry.name in train], np.int64),
+        validation=np.array([index for index, entry in enumerate(kept) if entry.name in validation], np.int64),
         classes=tuple(classes),
         name=path.resolve().stem if path.is_file() else path.resolve().name,
     )
 
 
-@dataclass(slots=True)
-class _Reader:
-    """Decodes images, and puts boxes into their shares; collects what is wrong with the data before it says so."""
-
-    source: Source
-    resolution: int
-    skip_bad: bool
-    note: Note
-
-    def read(
-        self, entries: Sequence[Entry], on_progress: Callable[[int, int], None] | None
-    ) -> list[tuple[str, NDArray[np.uint8], list[Object]]]:
-        kept: list[tuple[str, NDArray[np.uint8], list[Object]]] = []
-        faults: list[str] = []
-        for done, entry in enumerate(entries, 1):
-            try:
-                pixels, width, height = _decoded(self.source.read(entry.image), entry.annotation, self.resolution)
-            except BadImageError as error:
-                faults.append(f"{entry.image.parts[-1]}: {error}")
-            else:
-                good, bad = _sorted_boxes(entry.annotation, width, height)
-                faults += [f"{ANNOTATIONS}/{entry.name}.xml: {text}" for text in bad]
-                kept.append((entry.name, pixels, good))
-            if on_progress is not None:
-                on_progress(done, len(entries))
-        self._report(faults)
-        return kept
-
-    def _report(self, faults: Sequence[str]) -> None:
-        if faults and not self.skip_bad:
-            raise InputError(
-                f"{len(faults)} boxes or images in {self.source.path} cannot be used: {listed(faults)}; "
-                "mend them, or leave them out by --skip-bad-images (skip_bad=True)"
-            )
-        for fault in faults:
-            self.note(f"left out {fault}")
+def _report(faults: Sequence[str], path: Path, skip_bad: bool, note: Note) -> None:
+    if faults and not skip_bad:
+        raise InputError(
+            f"{len(faults)} boxes or images in {path} cannot be used: {listed(faults)}; "
+            "mend them, or leave them out by --skip-bad-images (skip_bad=True)"
+        )
+    for fault in faults:
+        note(f"left out {fault}")
 
 
-def _decoded(data: bytes, annotation: Annotation, resolution: int) -> tuple[NDArray[np.uint8], int, int]:
-    """Give an image squeezed to a square, and its own width and height.
+def _squeezed(entries: Sequence[Entry], resolution: int) -> Decoding:
+    """Squeeze images to squares; those whose size is not what their annotation says are bad."""
+    sizes = [(entry.annotation.width, entry.annotation.height) for entry in entries]
+
+    def decode(number: int, data: Sequence[bytes]) -> NDArray[np.uint8]:
+        with _opened(data[0]) as image:
+            if all(sizes[number]) and image.size != sizes[number]:
+                told = [f"{width}x{height}" for width, height in (image.size, sizes[number])]
+                raise BadImageError(f"it has {told[0]} pixels, and its annotation says {told[1]}")
+            squeezed = image.convert("RGB").resize((resolution, resolution), Image.Resampling.BILINEAR)
+        return np.asarray(squeezed)
+
+    told = hashlib.blake2b(repr(sizes).encode(), digest_size=16).hexdigest()
+    return Decoding(f"squeezed, sizes {told}", (resolution, resolution, 3), decode)
+
+
+@contextlib.contextmanager
+def _opened(data: bytes) -> Iterator[Image.Image]:
+    """Open an image; ``BadImageError`` for all that goes wrong with it.
 
     What EXIF says of its orientation does not count: annotations speak of the pixels as they are stored.
     """
     try:
         with Image.open(io.BytesIO(data)) as image:
-            width, height = image.size
-            if annotation.width and annotation.height and (width, height) != (annotation.width, annotation.height):
-                raise BadImageError(
-                    f"it has {width}x{height} pixels, and its annotation says {annotation.width}x{annotation.height}"
-                )
-            squeezed = image.convert("RGB").resize((resolution, resolution), Image.Resampling.BILINEAR)
+            yield image
     except BadImageError:
         raise
     except UnidentifiedImageError as error:
         raise BadImageError("not an image in a known format") from error
     except Exception as error:  # decoders of damaged files raise anything
         raise BadImageError(" ".join(str(error).split()) or type(error).__name__) from error
-    return np.asarray(squeezed), width, height
 
 
-def _sorted_boxes(annotation: Annotation, width: int, height: int) -> tuple[list[Object], list[str]]:
-    """Give the objects with their boxes as shares, and what is wrong with those that have none."""
+def _sorted_boxes(entry: Entry, source: Source) -> tuple[list[Object], list[str]]:
+    """Give the objects with their boxes as shares of the image's sides, and what is wrong with those that have none."""
+    size = entry.annotation.width, entry.annotation.height
+    if not all(size):
+        with _opened(source.read(entry.image)) as image:  # it could be decoded
+            size = image.size
     good, bad = [], []
-    for item in annotation.objects:
-        fault = fault_of(item.box, width, height)
+    for item in entry.annotation.objects:
+        fault = fault_of(item.box, *size)
         if fault is None:
-            good.append(Object(item.label, unit_box(item.box, width, height), item.difficult))
+            good.append(Object(item.label, unit_box(item.box, *size), item.difficult))
         else:
             corners = ", ".join(f"{value:g}" for value in item.box)
-            bad.append(f"the {item.label} box ({corners}) is {fault}")
+            bad.append(f"{ANNOTATIONS}/{entry.name}.xml: the {item.label} box ({corners}) is {fault}")
     return good, bad
 
 

@@ -20,7 +20,8 @@ from nas.detection.losses import detection_loss
 from nas.detection.model import DetectionNetwork, build_detector
 from nas.detection.pictures import side_by_side
 from nas.detection.suppression import Found, detections
-from nas.tasks import Batch
+from nas.pixels import normalisation, to_floats
+from nas.tasks import Batch, evenly
 from search_spaces import Arch, InputError, arch_to_dict
 from search_spaces.detection import Detector, ssdlite
 
@@ -52,7 +53,7 @@ class Detection:
     def build(self) -> DetectionNetwork:
         """Give a network with fresh weights and the training images' mean and deviation."""
         model = build_detector(self.detector)
-        model.normalise.load_state_dict(_normalisation(self.data))
+        model.normalise.load_state_dict(normalisation(self.data.images, self.data.train))
         return model
 
     @property
@@ -73,7 +74,7 @@ class Detection:
             images.append(pixels)
             boxes.append(torch.from_numpy(found))
             labels.append(torch.from_numpy(self.data.labels[index][kept]))
-        return _pixels(np.stack(images), torch.device("cpu")), (boxes, labels)
+        return to_floats(np.stack(images), torch.device("cpu")), (boxes, labels)
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Give focal and box loss of a batch."""
@@ -87,8 +88,7 @@ class Detection:
 
     def pictures(self, model: nn.Module, count: int) -> list[Image.Image]:
         """Draw validation images, evenly chosen, with true boxes and with those found."""
-        places = np.linspace(0, len(self.data.validation) - 1, min(count, len(self.data.validation))).astype(int)
-        chosen = self.data.validation[places]
+        chosen = evenly(self.data.validation, count)
         return [self._picture(index, found) for index, found in zip(chosen, self._found(model, chosen), strict=True)]
 
     def _picture(self, index: int, found: Found) -> Image.Image:
@@ -103,7 +103,7 @@ class Detection:
         with torch.inference_mode():
             for start in range(0, len(indices), _EVALUATION_BATCH):
                 images = self.data.images[indices[start : start + _EVALUATION_BATCH]]
-                found += detections(*network.predict(_pixels(images, network.anchors.device)))
+                found += detections(*network.predict(to_floats(images, network.anchors.device)))
         return found
 
     def describe(self) -> dict[str, Any]:
@@ -123,7 +123,7 @@ class Detection:
         network = _detection_network(model)
         export_detector(network, path)
         chosen = self.data.images[self.data.validation[:_CHECKED_IMAGES]]
-        return check_detector(network, path, _pixels(chosen, torch.device("cpu")))
+        return check_detector(network, path, to_floats(chosen, torch.device("cpu")))
 
 
 def open_detection(
@@ -163,20 +163,3 @@ def _training_boxes(data: DetectionData) -> list[Tensor]:
 def _detection_network(model: nn.Module) -> DetectionNetwork:
     assert isinstance(model, DetectionNetwork)  # build gave it
     return model
-
-
-def _pixels(images: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """Turn bytes, (count, height, width, 3), into floats in [0, 1], (count, 3, height, width), laid out as they are."""
-    return torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2).float().div_(255)
-
-
-def _normalisation(data: DetectionData) -> dict[str, Tensor]:
-    """Measure mean and standard deviation of each colour over the training images."""
-    means, squares = np.zeros(3), np.zeros(3)
-    for index in data.train:
-        pixels = data.images[index].reshape(-1, 3).astype(np.float32) / 255
-        means, squares = means + pixels.mean(0), squares + np.square(pixels).mean(0)
-    mean = means / len(data.train)
-    std = np.sqrt(np.maximum(squares / len(data.train) - mean**2, 1e-6))  # one flat colour must not divide by 0
-    shaped = {"mean": mean, "std": std}
-    return {name: torch.tensor(value, dtype=torch.float32).reshape(3, 1, 1) for name, value in shaped.items()}

@@ -36,13 +36,17 @@ def open_segmentation(
     output_stride: int = 16,
     reduced: bool = True,
     options: Options | None = None,
+    skip_bad: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
+    note: Callable[[str], None] = print,
 ) -> Segmentation:
     """Open images with masks, their shorter side at the network's resolution, and give the task of learning them.
 
     ``head`` is ``lraspp``, the default, or ``raspp``. Labels in ``ignored`` are neither learned nor scored.
     """
-    data = load_segmentation(path, arch.resolution, ignored=ignored, on_progress=on_progress)
+    data = load_segmentation(
+        path, arch.resolution, ignored=ignored, skip_bad=skip_bad, on_progress=on_progress, note=note
+    )
     kind = cast(HeadKind, head or "lraspp")  # the segmenter says what is allowed
     segmenter = Segmenter(
         arch, len(data.classes), *data.size, kind, filters=filters, output_stride=output_stride, reduced=reduced

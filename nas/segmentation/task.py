@@ -12,20 +12,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nas.export import check_onnx
+from nas.pixels import normalisation, to_floats
 from nas.segmentation.augment import IGNORED, training_view
 from nas.segmentation.data import SegmentationData
 from nas.segmentation.export import export_segmenter
 from nas.segmentation.metrics import confusion, metrics
 from nas.segmentation.model import SegmentationNetwork, build_segmenter
 from nas.segmentation.pictures import class_colours, side_by_side
-from nas.tasks import Batch
-from nas.training import tensors
+from nas.tasks import Batch, evenly
 from search_spaces import InputError, arch_to_dict
 from search_spaces.segmentation import Segmenter
 
 _EVALUATION_BATCH = 8
 _CHECKED_IMAGES = 8
-_STATISTICS_IMAGES = 200  # enough for three means
 _SEGMENTER_FIELDS = ("head", "filters", "output_stride", "reduced", "variant")
 
 
@@ -75,7 +74,7 @@ class Segmentation:
     def build(self) -> SegmentationNetwork:
         """Give a network with fresh weights and the training images' mean and deviation."""
         model = build_segmenter(self.segmenter, dropout=self.options.dropout)
-        model.normalise.load_state_dict(_normalisation(self.data))
+        model.normalise.load_state_dict(normalisation(self.data.images, self.data.train))
         return model
 
     @property
@@ -86,12 +85,10 @@ class Segmentation:
     def batch(self, chosen: NDArray[np.int64], rng: np.random.Generator) -> Batch:
         """Give training images and masks: scaled, cropped and mirrored."""
         fill = self.data.images[self.data.train[0]].mean((0, 1)).astype(np.uint8)  # near what normalises to 0
-        views = [
-            training_view(self.data.images[index], self.data.masks[index], self.crop, self.options.scales, fill, rng)
-            for index in chosen
-        ]
+        pairs = zip(self.data.images[chosen], self.data.masks(chosen), strict=True)
+        views = [training_view(image, mask, self.crop, self.options.scales, fill, rng) for image, mask in pairs]
         images, masks = (np.stack(part) for part in zip(*views, strict=True))
-        return tensors(images, masks.astype(np.int64), torch.device("cpu"))
+        return to_floats(images, torch.device("cpu")), torch.from_numpy(masks.astype(np.int64))
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Give the cross-entropy, averaged over the pixels that have a label."""
@@ -106,19 +103,17 @@ class Segmentation:
         classes = self.data.classes
         matrix = np.zeros((len(classes), len(classes)), np.int64)
         for part in np.array_split(self.data.validation, -(-len(self.data.validation) // _EVALUATION_BATCH)):
-            matrix += confusion(self.data.masks[part], predict(model, self.data.images[part]), len(classes))
+            matrix += confusion(self.data.masks(part), predict(model, self.data.images[part]), len(classes))
         return metrics(matrix, classes)
 
     def pictures(self, model: nn.Module, count: int) -> list[Image.Image]:
         """Draw validation images, evenly chosen: the image, its mask, the predicted mask."""
-        places = np.linspace(0, len(self.data.validation) - 1, min(count, len(self.data.validation))).astype(int)
-        chosen, colours = self.data.validation[places], class_colours(len(self.data.classes))
-        return [
-            side_by_side(
-                self.data.images[i], self.data.masks[i], predict(model, self.data.images[i : i + 1])[0], colours
-            )
-            for i in chosen
-        ]
+        colours = class_colours(len(self.data.classes))
+        drawn = []
+        for index in evenly(self.data.validation, count):
+            images = self.data.images[[index]]
+            drawn.append(side_by_side(images[0], self.data.masks(index), predict(model, images)[0], colours))
+        return drawn
 
     def describe(self) -> dict[str, Any]:
         """Give what it takes to build the network again."""
@@ -142,18 +137,6 @@ class Segmentation:
 def predict(model: nn.Module, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Give the most likely class of every pixel of images, (count, height, width, 3)."""
     device = next(model.parameters()).device
-    pixels, _ = tensors(images, np.zeros(len(images), np.int64), device)
     with torch.inference_mode():
-        taken: NDArray[np.uint8] = model.eval()(pixels).argmax(1).to(torch.uint8).cpu().numpy()
+        taken: NDArray[np.uint8] = model.eval()(to_floats(images, device)).argmax(1).to(torch.uint8).cpu().numpy()
     return taken
-
-
-def _normalisation(data: SegmentationData) -> dict[str, Tensor]:
-    """Measure mean and deviation of each colour, of at most some 200 training images."""
-    chosen = data.train[:: -(-len(data.train) // _STATISTICS_IMAGES)]
-    images = [data.images[index].astype(np.float32) / 255 for index in chosen]
-    mean = np.mean([image.mean((0, 1)) for image in images], 0)
-    square = np.mean([np.square(image).mean((0, 1)) for image in images], 0)
-    std = np.sqrt(np.maximum(square - mean**2, 1e-6))  # one flat colour must not divide by 0
-    shaped = {"mean": mean, "std": std}
-    return {name: torch.tensor(value, dtype=torch.float32).reshape(3, 1, 1) for name, value in shaped.items()}

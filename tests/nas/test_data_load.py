@@ -212,9 +212,7 @@ def test_truncated_image_is_named_and_nothing_is_loaded(tmp_path):
     os.truncate(folder / "dog" / "cut.jpg", 700)
     for _ in range(2):  # the second time from the cache
         message = message_of(folder)
-        assert message.startswith(
-            f"1 of 9 images in {folder} cannot be decoded: 'dog/cut.jpg' (image file is truncated"
-        )
+        assert message.startswith(f"1 of 9 images in {folder} cannot be used: 'dog/cut.jpg' (image file is truncated")
         assert "--skip-bad-images" in message
 
 

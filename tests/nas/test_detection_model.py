@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from nas.detection import DetectionNetwork, build_detector, check_detector, export_detector
+from nas.detection import build_detector, check_detector, export_detector
 from nas.network import build
 from search_spaces import Arch, Block, Head, Stem, reference
 from search_spaces.detection import Detector, count_detector, reference_detector, ssdlite
+from tests.nas.deployed import as_if_trained
 
 SMALL = "mobilenet_v3_small"
 
@@ -20,20 +21,6 @@ def plain(kernel: int = 3) -> Detector:
     """A network whose strided blocks expand nothing: C4 is a block's input."""
     blocks = tuple(Block("conv", channels, kernel, 2) for channels in (8, 16, 24, 40))
     return ssdlite(Arch("plain", 64, 10, Stem(8, kernel), blocks, Head(64)), classes=2, width=0.1)
-
-
-def as_if_trained(model: DetectionNetwork) -> DetectionNetwork:
-    """Give every batch norm and the normalisation values that matter."""
-    torch.manual_seed(0)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.normal_(module.running_mean, std=0.3)  # type: ignore[arg-type]
-            nn.init.uniform_(module.running_var, 0.5, 2.0)  # type: ignore[arg-type]
-            nn.init.uniform_(module.weight, 0.7, 1.2)
-            nn.init.normal_(module.bias, std=0.2)
-    model.normalise.mean.copy_(torch.tensor([0.5, 0.4, 0.3]).reshape(3, 1, 1))
-    model.normalise.std.copy_(torch.tensor([0.2, 0.3, 0.4]).reshape(3, 1, 1))
-    return model.eval()
 
 
 def some_images(count: int, side: int) -> torch.Tensor:

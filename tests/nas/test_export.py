@@ -13,22 +13,11 @@ from torch import nn
 from nas.export import check_onnx, export_onnx
 from nas.network import Network, build
 from search_spaces import load_space, proxy_arch, reference, references, shipped_spaces
+from tests.nas.deployed import as_if_trained
 
 
-def as_if_trained(model: Network) -> Network:
-    """Give every batch norm and the normalisation values that matter, and logits of order 1."""
-    torch.manual_seed(0)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            assert module.running_mean is not None
-            assert module.running_var is not None
-            nn.init.normal_(module.running_mean, std=0.3)
-            nn.init.uniform_(module.running_var, 0.5, 2.0)
-            nn.init.uniform_(module.weight, 0.7, 1.2)
-            nn.init.normal_(module.bias, std=0.2)
-    nn.init.normal_(model.classifier.weight, std=0.02)
-    model.normalise.mean.copy_(torch.tensor([0.5, 0.4, 0.3]).reshape(3, 1, 1))
-    model.normalise.std.copy_(torch.tensor([0.2, 0.3, 0.4]).reshape(3, 1, 1))
+def logits_of_order_1(model: Network) -> Network:
+    nn.init.normal_(as_if_trained(model).classifier.weight, std=0.02)
     return model
 
 
@@ -38,7 +27,7 @@ def some_images(count: int, resolution: int) -> np.ndarray:
 
 @pytest.mark.parametrize("name", references())
 def test_published_networks_give_torchs_logits_in_onnx_runtime(name: str, tmp_path: Path) -> None:
-    model = as_if_trained(build(reference(name, resolution=64, classes=10)))
+    model = logits_of_order_1(build(reference(name, resolution=64, classes=10)))
     export_onnx(model, tmp_path / "net.onnx")
     assert check_onnx(model, tmp_path / "net.onnx", some_images(2, 64)) < 1e-4
 
@@ -47,14 +36,14 @@ def test_published_networks_give_torchs_logits_in_onnx_runtime(name: str, tmp_pa
 def test_networks_of_every_space_give_torchs_logits_in_onnx_runtime(name: str, tmp_path: Path) -> None:
     space = load_space(name)
     arch = proxy_arch(space.decode(space.sample(random.Random(7))), 16, 10)
-    model = as_if_trained(build(arch))
+    model = logits_of_order_1(build(arch))
     export_onnx(model, tmp_path / "net.onnx")
     assert check_onnx(model, tmp_path / "net.onnx", some_images(3, 16)) < 1e-4
 
 
 def test_the_check_notices_a_file_of_other_weights(tmp_path: Path) -> None:
     arch = reference("mobilenet_v3_small", resolution=32, classes=10)
-    model = as_if_trained(build(arch))
+    model = logits_of_order_1(build(arch))
     export_onnx(model, tmp_path / "net.onnx")
     with torch.no_grad():
         model.classifier.bias[3] += 1.0

@@ -42,7 +42,7 @@ def test_images_and_masks_are_paired_by_name_and_kept_pixel_by_pixel(tmp_path: P
     assert data.images.shape == (4, 20, 30, 3)
     assert data.classes == ("class 0", "class 1", "class 2")
     assert (data.images[2] == np.random.default_rng(2).integers(0, 256, (20, 30, 3))).all()
-    assert data.masks[0, :, 0].tolist() == [0] * 7 + [1] * 7 + [2] * 6
+    assert data.masks(0)[:, 0].tolist() == [0] * 7 + [1] * 7 + [2] * 6
     assert sorted([*data.train, *data.validation]) == [0, 1, 2, 3]
     assert len(data.validation) == 1
 
@@ -53,14 +53,14 @@ def test_a_zip_with_folders_above_gives_the_same(tmp_path: Path) -> None:
         for file in sorted(folder.rglob("*.png"), reverse=True):
             archive.write(file, Path("deep/er") / file.relative_to(folder))
     one, other = load_segmentation(folder, 10), load_segmentation(tmp_path / "set.zip", 10)
-    for name in ("images", "masks", "train", "validation"):
+    for name in ("images", "labels", "numbers", "train", "validation"):
         assert np.array_equal(getattr(one, name), getattr(other, name))
 
 
 def test_the_shorter_side_becomes_the_resolution(tmp_path: Path) -> None:
     data = load_segmentation(make_set(tmp_path, size=(40, 60)), 10)
     assert data.size == (10, 15)
-    assert data.masks[0, :, 0].tolist() == [0] * 3 + [1] * 4 + [2] * 3
+    assert data.masks(0)[:, 0].tolist() == [0] * 3 + [1] * 4 + [2] * 3
 
 
 def test_an_image_of_another_shape_is_fitted_and_framed_by_ignored_pixels(tmp_path: Path) -> None:
@@ -68,8 +68,8 @@ def test_an_image_of_another_shape_is_fitted_and_framed_by_ignored_pixels(tmp_pa
     save(tmp_path / "images" / "9.png", np.zeros((20, 15, 3)))
     save(tmp_path / "masks" / "9.png", np.ones((20, 15)))
     data = load_segmentation(tmp_path, 20)
-    assert (data.masks[2, :, :15] == 1).all()
-    assert (data.masks[2, :, 15:] == IGNORED).all()
+    assert (data.masks(2)[:, :15] == 1).all()
+    assert (data.masks(2)[:, 15:] == IGNORED).all()
     assert (data.images[2, :, 15:] == 128).all()
 
 
@@ -91,7 +91,7 @@ def test_the_drawn_split_depends_on_the_seed_alone(tmp_path: Path) -> None:
 def test_ignored_labels_are_no_classes_and_the_others_are_numbered_without_gaps(tmp_path: Path) -> None:
     data = load_segmentation(make_set(tmp_path, labels=(0, 5, 9)), 20, ignored=[0])
     assert data.classes == ("class 5", "class 9")
-    assert data.masks[0, :, 0].tolist() == [IGNORED] * 7 + [0] * 7 + [1] * 6
+    assert data.masks(0)[:, 0].tolist() == [IGNORED] * 7 + [0] * 7 + [1] * 6
 
 
 def test_named_classes_are_those_of_the_list_without_what_is_void(tmp_path: Path) -> None:
@@ -99,14 +99,15 @@ def test_named_classes_are_those_of_the_list_without_what_is_void(tmp_path: Path
     (tmp_path / "classes.txt").write_text("void\nroad\nsky\nnever seen\n")
     data = load_segmentation(tmp_path, 20)
     assert data.classes == ("road", "sky", "never seen")
-    assert np.unique(data.masks).tolist() == [0, 1, IGNORED]
+    assert np.unique(data.masks(np.arange(4))).tolist() == [0, 1, IGNORED]
 
 
 def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
     make_set(tmp_path)
     save(tmp_path / "masks" / "2.png", np.zeros((10, 30)))
-    assert (
-        message_of(tmp_path) == "mask 'masks/2.png' has 30x10 pixels, and its image has 30x20; they must be of one size"
+    assert message_of(tmp_path) == (
+        f"1 of 4 images in {tmp_path} cannot be used: 'images/2.png' (it has 30x20 pixels, and its mask 30x10; they "
+        "must be of one size); mend or remove them, or go on without them by --skip-bad-images"
     )
 
 
@@ -142,7 +143,7 @@ def test_images_without_masks_and_masks_without_images_are_refused(tmp_path: Pat
 def test_a_mask_in_colours_is_refused(tmp_path: Path) -> None:
     make_set(tmp_path)
     save(tmp_path / "masks" / "0.png", np.zeros((20, 30, 3)))
-    assert "mask 'masks/0.png' has pixels of mode RGB; a mask has one label a pixel" in message_of(tmp_path)
+    assert "'images/0.png' (its mask has pixels of mode RGB; a mask has one label a pixel" in message_of(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -167,9 +168,33 @@ def test_a_damaged_image_is_named(tmp_path: Path) -> None:
     make_set(tmp_path)
     whole = (tmp_path / "images" / "1.png").read_bytes()
     (tmp_path / "images" / "1.png").write_bytes(whole[: len(whole) // 2])
-    assert message_of(tmp_path).startswith(f"'images/1.png' in {tmp_path} cannot be decoded:")
+    assert "cannot be used: 'images/1.png' (image file is truncated" in message_of(tmp_path)
     (tmp_path / "images" / "1.png").write_bytes(b"no image")
-    assert message_of(tmp_path).startswith(f"'images/1.png' in {tmp_path} is not an image in a known format")
+    (tmp_path / "masks" / "2.png").write_bytes(b"no mask")
+    message = message_of(tmp_path)
+    assert message.startswith(f"2 of 4 images in {tmp_path} cannot be used: 'images/1.png' (not an image in a known")
+    assert "'images/2.png' (its mask: not an image in a known format)" in message
+
+
+def test_bad_pairs_can_be_left_out_with_a_note_and_the_others_keep_their_masks(tmp_path: Path) -> None:
+    make_set(tmp_path)
+    whole = load_segmentation(tmp_path, 20)
+    (tmp_path / "images" / "0.png").write_bytes(b"no image")  # the first, whose shape the others would get
+    (tmp_path / "train.txt").write_text("0\n1\n2\n")
+    (tmp_path / "val.txt").write_text("3\n")
+    notes: list[str] = []
+    data = load_segmentation(tmp_path, 20, skip_bad=True, note=notes.append)
+    assert notes == ["left out images/0.png: not an image in a known format"]
+    assert (data.train.tolist(), data.validation.tolist()) == ([0, 1], [2])
+    assert np.array_equal(data.images, whole.images[1:])
+    assert np.array_equal(data.masks(np.arange(3)), whole.masks(np.arange(1, 4)))
+
+
+def test_images_of_which_none_can_be_decoded_are_refused(tmp_path: Path) -> None:
+    make_set(tmp_path)
+    for file in (tmp_path / "images").iterdir():
+        file.write_bytes(b"no image")
+    assert "none of the 4 images in" in message_of(tmp_path)
 
 
 def test_a_folder_without_the_two_folders_is_refused(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from nas.export import check_onnx
 from nas.segmentation import SegmentationNetwork, build_segmenter, export_segmenter
 from search_spaces import Arch, Block, Head, Stem, load_space, reference
 from search_spaces.segmentation import Segmenter, count_segmenter
+from tests.nas.deployed import as_if_trained
 
 SMALL = "mobilenet_v3_small"
 
@@ -21,23 +22,12 @@ def segmenter(name: str = SMALL, size: tuple[int, int] = (64, 96), **choices: ob
     return Segmenter(reference(name, 0.5), 5, *size, **choices)  # type: ignore[arg-type]
 
 
-def as_if_trained(model: SegmentationNetwork) -> SegmentationNetwork:
-    """Give every batch norm, the normalisation and the logits values that matter."""
+def segmenter_as_if_trained(model: SegmentationNetwork) -> SegmentationNetwork:
     torch.manual_seed(0)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            assert module.running_mean is not None
-            assert module.running_var is not None
-            nn.init.normal_(module.running_mean, std=0.3)
-            nn.init.uniform_(module.running_var, 0.5, 2.0)
-            nn.init.uniform_(module.weight, 0.7, 1.2)
-            nn.init.normal_(module.bias, std=0.2)
     for name in ("high", "low", "gate"):
         if hasattr(model.decoder, name):
             nn.init.normal_(getattr(model.decoder, name).weight, std=0.05)
-    model.normalise.mean.fill_(0.4)
-    model.normalise.std.fill_(0.3)
-    return model.eval()
+    return as_if_trained(model)
 
 
 CHOICES = [
@@ -64,7 +54,7 @@ def test_the_module_has_the_counted_parameters_and_gives_logits_of_the_images_si
 @pytest.mark.parametrize("choices", CHOICES, ids=str)
 def test_onnx_runtime_gives_torchs_logits(choices: dict[str, object], tmp_path: Path) -> None:
     wanted = segmenter(**choices)  # type: ignore[arg-type]
-    model = as_if_trained(build_segmenter(wanted))
+    model = segmenter_as_if_trained(build_segmenter(wanted))
     export_segmenter(model, tmp_path / "net.onnx")
     images = np.random.default_rng(0).integers(0, 256, (2, wanted.height, wanted.width, 3), np.uint8)
     assert check_onnx(model, tmp_path / "net.onnx", images) < 1e-4
@@ -78,7 +68,7 @@ def test_the_file_takes_any_batch(tmp_path: Path) -> None:
 
 
 def test_lr_aspp_gates_its_features_and_adds_details() -> None:
-    model = as_if_trained(build_segmenter(segmenter()))
+    model = segmenter_as_if_trained(build_segmenter(segmenter()))
     images = torch.rand(2, 3, 64, 96)
     with torch.inference_mode():
         x = model.stem(model.normalise(images))
@@ -96,7 +86,7 @@ def test_lr_aspp_gates_its_features_and_adds_details() -> None:
 
 
 def test_r_aspp_fuses_features_with_the_images_mean() -> None:
-    model = as_if_trained(build_segmenter(segmenter(head="raspp"), dropout=0.5))
+    model = segmenter_as_if_trained(build_segmenter(segmenter(head="raspp"), dropout=0.5))
     images = torch.rand(2, 3, 64, 96)
     with torch.inference_mode():
         last = model.head(model.blocks(model.stem(model.normalise(images))))
@@ -123,7 +113,7 @@ def test_a_dilated_convolution_computes_between_pixels_what_the_strided_networks
 def test_a_backbone_of_full_convolutions_gives_details_from_its_blocks(tmp_path: Path) -> None:
     blocks = tuple(Block("conv", 8 * 2**level, 3, 2, activation="hswish") for level in range(4))
     plain = Segmenter(Arch("plain", 64, 10, Stem(8), blocks, Head(64)), 3, 64, 64)
-    model = as_if_trained(build_segmenter(plain))
+    model = segmenter_as_if_trained(build_segmenter(plain))
     assert model.tapped_role == ""
     export_segmenter(model, tmp_path / "net.onnx")
     images = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3), np.uint8)
@@ -135,7 +125,7 @@ def test_what_a_search_emits_can_be_a_backbone(tmp_path: Path) -> None:
 
     space = load_space("mobilenet_v3")
     found = Segmenter(space.decode(space.sample(random.Random(3))), 4, 64, 64)
-    model = as_if_trained(build_segmenter(found))
+    model = segmenter_as_if_trained(build_segmenter(found))
     assert sum(parameter.numel() for parameter in model.parameters()) == count_segmenter(found).params
     export_segmenter(model, tmp_path / "net.onnx")
     assert check_onnx(model, tmp_path / "net.onnx", np.full((1, 64, 64, 3), 99, np.uint8)) < 1e-4

@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from nas.data import ImageData
+from nas.pixels import normalisation
 from nas.recipe import FINAL, PROXY, Recipe, recipe_for
-from nas.training import DivergedError, accuracy, augment, fit, normalisation, train
+from nas.training import DivergedError, accuracy, augment, fit, train
 from search_spaces import Arch, Block, Head, InputError, Stem
 
 QUICK = Recipe(epochs=4, batch_size=8, learning_rate=0.1, flip=False, crop_padding=1)
@@ -118,7 +119,8 @@ def test_normalisation_is_measured_on_the_training_images_alone() -> None:
     images = np.zeros((3, 1, 1, 3), np.uint8)
     images[1] = [255, 51, 0]
     images[2] = 77
-    measured = normalisation(image_data(images, np.zeros(3, np.int64), 2))
+    data = image_data(images, np.zeros(3, np.int64), 2)
+    measured = normalisation(data.images, data.train)
     # red 0 and 1: mean 1/2, deviation 1/2; green 0 and 0.2: 0.1 and 0.1; blue: 0, with the floor of 1e-3
     assert measured["mean"].flatten().tolist() == pytest.approx([0.5, 0.1, 0.0])
     assert measured["std"].flatten().tolist() == pytest.approx([0.5, 0.1, 0.001], rel=1e-4)
@@ -126,7 +128,7 @@ def test_normalisation_is_measured_on_the_training_images_alone() -> None:
 
 def test_training_puts_the_normalisation_into_the_model() -> None:
     model = train(tiny_arch(), bars(), replace(QUICK, epochs=1), seed=0, threads=1).model
-    assert torch.equal(model.normalise.mean, normalisation(bars())["mean"])
+    assert torch.equal(model.normalise.mean, normalisation(bars().images, bars().train)["mean"])
 
 
 def test_without_padding_and_flip_images_stay_as_they_are() -> None:
