@@ -8,10 +8,8 @@ tables of one device disagree about single Ops. The weights start from "as timed
 (ridge regression towards that prior).
 """
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +19,7 @@ from search_spaces import Op
 
 Array = npt.NDArray[np.float64]
 _FLOOR = 0.2  # of an Op's time alone: less is no Op's time, whatever a line through other Ops says
-PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
+_PRIOR_NETWORKS = 0.1  # the prior counts as so many networks; a number chosen anew for each table repeats worse
 FOLDS = 5
 
 
@@ -72,13 +70,9 @@ class Lesson:
 
 
 def fit(lessons: Sequence[Lesson]) -> Correction:
-    """Fit to networks and their times; the penalty is chosen by cross-validation.
-
-    It is the largest whose errors are within a standard error of the best one's: of what predicts as well, the nearest
-    to "as timed" repeats best. With hardly a network there is nothing to choose by, and the largest of all is taken.
-    """
+    """Fit to networks and their times."""
     design = _Design.of(lessons)
-    weights = _fit(design, np.arange(len(lessons)))
+    weights = _ridge(design, np.arange(len(lessons)))
     return Correction({name: float(f"{weight:.6g}") for name, weight in zip(design.names, weights, strict=True)})
 
 
@@ -89,8 +83,12 @@ def predict(lesson: Lesson, correction: Correction) -> float:
 
 def left_out(lessons: Sequence[Lesson]) -> list[float]:
     """Predict each network by a fit to those of the other folds, in milliseconds."""
-    predicted: list[float] = _left_out(_Design.of(lessons), _fit, np.arange(len(lessons))).tolist()
-    return predicted
+    design, fold_of = _Design.of(lessons), np.arange(len(lessons)) % FOLDS
+    predicted = np.zeros(len(lessons))
+    for fold in range(FOLDS):
+        weights = _ridge(design, np.flatnonzero(fold_of != fold))
+        predicted[fold_of == fold] = design.predicted(weights)[fold_of == fold]
+    return [float(ms) for ms in predicted]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,44 +127,13 @@ class _Design:
         return np.bincount(self.lesson, times, len(self.measured)).astype(np.float64)
 
 
-_Fitted = Callable[[_Design, npt.NDArray[np.int64]], Array]
-
-
-def _fit(design: _Design, chosen: npt.NDArray[np.int64]) -> Array:
-    """Fit to the chosen lessons by the penalty that cross-validation among them chooses."""
-    if len(chosen) < 2 * FOLDS:
-        return _ridge(design, chosen, PENALTIES[-1])
-    errors = {}
-    for penalty in PENALTIES:
-        predicted = _left_out(design, partial(_ridge, penalty=penalty), chosen)
-        errors[penalty] = np.abs(predicted / design.measured[chosen] - 1)
-    best = min(errors.values(), key=np.mean)
-    as_good = [penalty for penalty, found in errors.items() if _no_worse(found - best)]
-    return _ridge(design, chosen, max(as_good))
-
-
-def _no_worse(more: Array) -> bool:
-    """Tell whether errors that differ by so much, network by network, differ by chance: within a standard error."""
-    return float(more.mean()) <= float(more.std()) / math.sqrt(len(more))
-
-
-def _left_out(design: _Design, fitted: _Fitted, chosen: npt.NDArray[np.int64]) -> Array:
-    """Predict the chosen lessons, each by a fit to those of the other folds."""
-    predicted = np.zeros(len(chosen))
-    fold_of = np.arange(len(chosen)) % FOLDS
-    for fold in range(FOLDS):
-        weights = fitted(design, chosen[fold_of != fold])
-        predicted[fold_of == fold] = design.predicted(weights)[chosen[fold_of == fold]]
-    return predicted
-
-
-def _ridge(design: _Design, chosen: npt.NDArray[np.int64], penalty: float) -> Array:
+def _ridge(design: _Design, chosen: npt.NDArray[np.int64]) -> Array:
     """Weigh the terms so that networks' times come out, pulled towards the prior; each network counts alike."""
     work = design.sums(chosen) / design.measured[chosen, None]  # each row aims at 1
     prior = np.array([_prior(name) for name in design.names])
     scale = np.sqrt(np.mean(work**2, axis=0)) + 1e-12  # so that the penalty is on shares of the time
     scaled = work / scale
-    gram = scaled.T @ scaled + penalty * len(chosen) * np.eye(len(prior))
+    gram = scaled.T @ scaled + _PRIOR_NETWORKS * np.eye(len(prior))
     found: Array = np.linalg.solve(gram, scaled.T @ (1 - work @ prior)) / scale + prior
     return found
 
