@@ -2,8 +2,13 @@
 
 An adapter joins `Trials`, a search's or NetAdapt's, to Tune: Tune asks it for the next one and reports each one's
 outcome. Everything that must survive is written by those themselves; Tune's own state is thrown away.
+
+Tune keeps one idle worker and ends the others; started anew, one takes longer than a short trial, and Tune gives its
+trial to whoever is free before it is up: once idle, all workers but one would stay so. So a worker without work gets a
+trial in which it waits for the next outcome, which may bring some (`_Outcomes`).
 """
 
+import asyncio
 import logging
 import os
 import tempfile
@@ -93,9 +98,10 @@ def run_on_ray(trials: Trials[Candidate], evaluate: Evaluator, placement: Placem
     if trials.done:
         return clock
     _check_resources(placement)
-    adapter = _SearchAdapter(trials, placement.workers, clock)
+    outcomes = ray.remote(num_cpus=0)(_Outcomes).remote()
+    adapter = _SearchAdapter(trials, placement.workers, clock, outcomes)
     resources = {"cpu": placement.cpus_per_trial, "gpu": placement.gpus_per_trial}
-    trainable = tune.with_resources(tune.with_parameters(_ChildTrial, evaluate=evaluate), resources)
+    trainable = tune.with_resources(tune.with_parameters(_ChildTrial, evaluate=evaluate, outcomes=outcomes), resources)
     with tempfile.TemporaryDirectory(prefix="nas-tune-") as storage:
         tuner = tune.Tuner(
             trainable,
@@ -120,15 +126,38 @@ def _check_resources(placement: Placement) -> None:
             raise InputError(f"a trial asks for {needed:g} {name}, and the Ray cluster has {cluster.get(name, 0):g}")
 
 
-class _ChildTrial(tune.Trainable):
-    """One candidate on a worker; the actor is used again for the next one."""
+class _Outcomes:
+    """An actor that counts outcomes, so that workers can wait for the next one."""
 
-    def setup(self, config: dict[str, Any], evaluate: Evaluator | None = None) -> None:
+    def __init__(self) -> None:
+        self._count = 0
+        self._changed = asyncio.Condition()
+
+    async def add(self) -> None:
+        """Count one more."""
+        async with self._changed:
+            self._count += 1
+            self._changed.notify_all()
+
+    async def wait_beyond(self, count: int) -> None:
+        """Wait until there are more than so many."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._count > count)
+
+
+class _ChildTrial(tune.Trainable):
+    """One candidate on a worker, or a wait for one; the actor is used again for the next."""
+
+    def setup(self, config: dict[str, Any], evaluate: Evaluator | None = None, outcomes: Any = None) -> None:
         self._candidate = config
         self._evaluate = evaluate
+        self._outcomes = outcomes
 
     def step(self) -> dict[str, Any]:
         assert self._evaluate is not None  # with_parameters always gives it
+        if "after" in self._candidate:
+            ray.get(self._outcomes.wait_beyond.remote(self._candidate["after"]))
+            return {"done": True}
         start = time.monotonic()
         try:
             arch = arch_from_dict(self._candidate["arch"])
@@ -156,12 +185,14 @@ class _SearchAdapter(Searcher):
     the run folder, and the object that Tune goes on to use is this one.
     """
 
-    def __init__(self, trials: Trials[Candidate], workers: int, clock: TrialClock) -> None:
+    def __init__(self, trials: Trials[Candidate], workers: int, clock: TrialClock, outcomes: Any) -> None:
         super().__init__()
         self._trials: Trials[Candidate] | None = trials
         self._workers = workers
         self._clock = clock
-        self._running: dict[str, int] = {}  # Tune's name of a trial -> ours
+        self._outcomes = outcomes
+        self._count = 0  # of the outcomes
+        self._running: dict[str, int | None] = {}  # Tune's name of a trial -> ours; None where a worker waits
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         trials = self._live()
@@ -172,7 +203,10 @@ class _SearchAdapter(Searcher):
             return None
         candidate = trials.next()
         if candidate is None:
-            return finished if trials.done else None
+            if trials.done:
+                return finished
+            self._running[trial_id] = None
+            return {"after": self._count}
         self._running[trial_id] = candidate.trial
         return {
             "trial": candidate.trial,
@@ -185,12 +219,16 @@ class _SearchAdapter(Searcher):
         if trial_id not in self._running:
             return
         trial = self._running.pop(trial_id)
+        if trial is None:
+            return
         if error or not result:
             outcome = Outcome(None, 0.0, "the worker process died", network_fault=False)
         else:
             outcome = Outcome(**{field.name: result[field.name] for field in fields(Outcome)})
         self._clock.add(outcome.seconds, time.monotonic())
         self._live().finish(trial, outcome)
+        self._count += 1
+        self._outcomes.add.remote()
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
         return True
@@ -202,7 +240,7 @@ class _SearchAdapter(Searcher):
         raise RuntimeError("trials are resumed from their run folder, not by Tune")
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_trials": None, "_clock": None}
+        return self.__dict__ | {"_trials": None, "_clock": None, "_outcomes": None}
 
     def _live(self) -> Trials[Candidate]:
         if self._trials is None:
@@ -211,8 +249,10 @@ class _SearchAdapter(Searcher):
 
 
 def _trial_name(trial: TuneTrial) -> str:
+    if "after" in trial.config:
+        return "waits for work"
     return f"trial {trial.config['trial']}: {trial.config['latency_ms']:.1f} ms"
 
 
 def _trial_folder(trial: TuneTrial) -> str:
-    return f"trial-{trial.config['trial']}"
+    return f"trial-{trial.config['trial']}" if "trial" in trial.config else f"wait-{trial.trial_id}"

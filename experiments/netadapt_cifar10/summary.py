@@ -1,6 +1,6 @@
-"""The table of the study, in Markdown, and the curve of its NetAdapt as a drawing.
+"""The table of the study, in Markdown, and the curve of its NetAdapt as a drawing (which needs matplotlib).
 
-python experiments/netadapt_cifar10/summary.py runs/netadapt_cifar10 --curve experiments/netadapt_cifar10/curve.svg
+python experiments/netadapt_cifar10/summary.py runs/netadapt_cifar10 --curve experiments/netadapt_cifar10/curve.png
 """
 
 import argparse
@@ -10,13 +10,8 @@ import statistics
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from xml.sax.saxutils import escape
 
 from scipy.stats import t
-
-WIDTH, HEIGHT, MARGIN = 640, 380, 56  # pixels
-COLOURS = {"NetAdapt": "#c2410c", "random proposals": "#66727f", "seed": "#1b2733"}
-OTHER = "#2563a8"
 
 
 @dataclass(frozen=True)
@@ -63,43 +58,21 @@ def table(methods: list[Method]) -> str:
     return "\n".join(lines)
 
 
-def curve(methods: list[Method], steps: list[tuple[float, float]]) -> str:
+def draw(path: Path, methods: list[Method], steps: list[tuple[float, float]]) -> None:
     """Draw accuracy over latency: NetAdapt's steps, fine-tuned, as a line; all trainings from scratch as dots."""
-    dots = [
-        (ms, value, method.name)
-        for method in methods
-        for ms, value in zip(method.latencies_ms, method.accuracies, strict=True)
-    ]
-    all_ms, all_values = ([one[axis] for one in [*steps, *[(ms, value) for ms, value, _ in dots]]] for axis in (0, 1))
+    import matplotlib.pyplot as plt
 
-    def place(ms: float, value: float) -> tuple[float, float]:
-        x = (ms - min(all_ms)) / (max(all_ms) - min(all_ms))
-        y = (value - min(all_values)) / (max(all_values) - min(all_values))
-        return MARGIN + x * (WIDTH - 2 * MARGIN), HEIGHT - MARGIN - y * (HEIGHT - 2 * MARGIN)
-
-    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*step) for step in steps))
-    parts = [f'<polyline points="{line}" fill="none" stroke="{COLOURS["NetAdapt"]}" stroke-width="2"/>']
-    for ms, value, name in dots:
-        x, y = place(ms, value)
-        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{COLOURS.get(name, OTHER)}" fill-opacity="0.75"/>')
-    for index, name in enumerate(dict.fromkeys(name for _, _, name in dots)):
-        parts.append(text(WIDTH - MARGIN - 170, HEIGHT - MARGIN - 14 * index - 8, name, COLOURS.get(name, OTHER)))
-    parts += [
-        text(4, HEIGHT - MARGIN, f"{100 * min(all_values):.1f} %"),
-        text(4, MARGIN, f"{100 * max(all_values):.1f} %"),
-        text(MARGIN, HEIGHT - 20, f"{min(all_ms):.1f} ms"),
-        text(WIDTH - MARGIN - 40, HEIGHT - 20, f"{max(all_ms):.1f} ms"),
-        text(MARGIN, 24, "line: held-out accuracy of NetAdapt's steps; dots: validation, from scratch"),
-    ]
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif"'
-    return "\n".join(
-        [f'{head} font-size="12">', '<rect width="100%" height="100%" fill="white"/>', *parts, "</svg>", ""]
+    figure, axes = plt.subplots(figsize=(7, 4.2))
+    axes.plot(
+        *zip(*((ms, 100 * value) for ms, value in steps), strict=True), color="0.6", label="NetAdapt's steps, held-out"
     )
-
-
-def text(x: float, y: float, words: str, colour: str = "#1b2733") -> str:
-    """Write words at a place, in pixels."""
-    return f'<text x="{x:.0f}" y="{y:.0f}" fill="{colour}">{escape(words)}</text>'
+    for method in methods:
+        axes.plot(method.latencies_ms, [100 * value for value in method.accuracies], "o", alpha=0.75, label=method.name)
+    axes.set(xlabel="latency on pixel1 (ms)", ylabel="accuracy (%); dots: from scratch, validation")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+    figure.tight_layout()
+    figure.savefig(path)
 
 
 def main() -> None:
@@ -113,7 +86,7 @@ def main() -> None:
     if given.curve:
         lines = (given.folder / "adapt" / "steps.jsonl").read_text(encoding="utf-8").splitlines()
         steps = [(step["latency_ms"], step["accuracy"]) for step in map(json.loads, lines)]
-        given.curve.write_text(curve(methods, steps), encoding="utf-8")
+        draw(given.curve, methods, steps)
 
 
 if __name__ == "__main__":

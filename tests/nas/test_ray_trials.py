@@ -2,6 +2,8 @@
 
 import os
 import pickle
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from nas.loop import run_in_process
 from nas.ray_trials import Placement, TrialClock, _SearchAdapter, ray_cluster, run_on_ray
 from nas.rewards import make_reward
 from nas.search import Outcome, Search
-from search_spaces import InputError, count, load_space
+from search_spaces import Arch, InputError, count, load_space, reference
 
 TINY = load_space(Path(__file__).parent.parent / "spaces" / "tiny.yaml")
 
@@ -82,6 +84,59 @@ def test_two_workers_finish_every_trial_once(cluster):
     assert sorted(trial.trial for trial in recorded) == list(range(20))
 
 
+@dataclass
+class Rounds:
+    """Trials of NetAdapt's kind: a round begins when the one before is over."""
+
+    rounds: int
+    each: int
+    handed_out: int = 0
+    finished: int = 0
+
+    @property
+    def done(self):
+        return self.finished == self.rounds * self.each
+
+    def next(self):
+        if self.done or self.handed_out == (self.finished // self.each + 1) * self.each:
+            return None
+        self.handed_out += 1
+        return Candidate(self.handed_out, f"{self.handed_out}", reference("mobilenet_v3_small"), 1.0)
+
+    def finish(self, trial, outcome):
+        self.finished += 1
+
+
+@dataclass(frozen=True)
+class Candidate:
+    trial: int
+    key: str
+    arch: Arch
+    latency_ms: float
+
+
+@dataclass(frozen=True)
+class MeetsTheOther:
+    """Leaves its round and its process in a folder, and goes on once two processes are in that round."""
+
+    folder: Path
+    each: int
+
+    def __call__(self, arch, key):
+        number = (int(key) - 1) // self.each
+        (self.folder / f"{number}-{os.getpid()}").touch()
+        while len(list(self.folder.glob(f"{number}-*"))) < 2:
+            time.sleep(0.01)
+        return Outcome(0.5, 0.01)
+
+
+def test_workers_without_work_wait_for_the_next_round_and_are_not_started_anew(cluster, tmp_path):
+    rounds = Rounds(rounds=4, each=3)
+    run_on_ray(rounds, MeetsTheOther(tmp_path, rounds.each), Placement(workers=2, cpus_per_trial=1))
+    assert rounds.finished == 12
+    assert len({file.name.split("-")[1] for file in tmp_path.iterdir()}) == 2
+
+
 def test_a_child_that_raises_and_a_worker_that_dies_are_failed_trials_after_a_second_try(cluster):
     probe, _ = make_search(1)
     fatal = probe.next().key  # the first network of this seed
@@ -109,7 +164,7 @@ def test_the_dashboard_is_on_this_machine_alone(cluster):
 
 def test_the_adapter_bears_pickling_and_its_copy_holds_no_search():
     search, _ = make_search(4)
-    adapter = _SearchAdapter(search, 1, TrialClock())
+    adapter = _SearchAdapter(search, 1, TrialClock(), None)
     copy = pickle.loads(pickle.dumps(adapter))
     with pytest.raises(RuntimeError, match="holds no search"):
         copy.suggest("a")
