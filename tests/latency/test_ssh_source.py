@@ -253,8 +253,17 @@ def test_a_missing_onnxruntime_is_named_with_the_command_that_installs_it(board:
     wait_until(lambda: "bare" not in str(descendants(board.process.pid)))
 
 
+def is_python_3_8(text: str) -> bool:
+    try:
+        ast.parse(text, feature_version=(3, 8))
+    except SyntaxError:
+        return False
+    return True
+
+
 def test_the_agent_is_written_in_the_oldest_python_that_boards_have() -> None:
-    ast.parse(agent_text(), feature_version=(3, 8))
+    assert is_python_3_8(agent_text())
+    assert not is_python_3_8(agent_text() + "\nmatch 1:\n    case _:\n        pass\n")  # newer syntax is noticed
 
 
 def test_a_host_is_never_taken_for_an_option() -> None:
