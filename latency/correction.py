@@ -93,10 +93,11 @@ def left_out(lessons: Sequence[Lesson]) -> list[float]:
 
 @dataclass(frozen=True, slots=True)
 class _Design:
-    """Lessons as arrays: of each of their Ops its lesson, its terms, (ops, names), and its least time."""
+    """Lessons as arrays: their ``sums`` of terms, (lessons, names); of each Op its lesson, terms and least time."""
 
     names: tuple[str, ...]
     measured: Array
+    sums: Array
     lesson: npt.NDArray[np.int64]
     terms: Array
     floor: Array
@@ -106,20 +107,18 @@ class _Design:
         of_ops = [(number, op, lesson.known[op]) for number, lesson in enumerate(lessons) for op in lesson.chain]
         found = [terms(op, known) for _, op, known in of_ops]
         names = tuple(sorted({name for one in found for name in one}))
+        numbers = np.array([number for number, _, _ in of_ops])
+        all_terms = np.array([[one.get(name, 0.0) for name in names] for one in found])
+        sums = np.zeros((len(lessons), len(names)))
+        np.add.at(sums, numbers, all_terms)
         return cls(
             names,
             np.array([lesson.measured_ms for lesson in lessons]),
-            np.array([number for number, _, _ in of_ops]),
-            np.array([[one.get(name, 0.0) for name in names] for one in found]),
+            sums,
+            numbers,
+            all_terms,
             _FLOOR * np.array([known.alone_ms for _, _, known in of_ops]),
         )
-
-    def sums(self, chosen: npt.NDArray[np.int64]) -> Array:
-        """Add up the terms of each chosen lesson's Ops, (lessons, names)."""
-        total = np.zeros((len(self.measured), len(self.names)))
-        np.add.at(total, self.lesson, self.terms)
-        picked: Array = total[chosen]
-        return picked
 
     def predicted(self, weights: Array) -> Array:
         """Give all lessons' times by these weights."""
@@ -129,7 +128,7 @@ class _Design:
 
 def _ridge(design: _Design, chosen: npt.NDArray[np.int64]) -> Array:
     """Weigh the terms so that networks' times come out, pulled towards the prior; each network counts alike."""
-    work = design.sums(chosen) / design.measured[chosen, None]  # each row aims at 1
+    work = design.sums[chosen] / design.measured[chosen, None]  # each row aims at 1
     prior = np.array([_prior(name) for name in design.names])
     scale = np.sqrt(np.mean(work**2, axis=0)) + 1e-12  # so that the penalty is on shares of the time
     scaled = work / scale

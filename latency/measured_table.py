@@ -174,6 +174,19 @@ def _from_networks(planned: Plan, measurements: Sequence[Measurement], reference
 
 
 def _learned(planned: Plan, measurements: Sequence[Measurement], reference_ms: float) -> _Rows:
+    lessons = lessons_of(planned, measurements, reference_ms)
+    correction = fit(lessons)
+    whole = [lesson.measured_ms for lesson in lessons]
+    how = f"a fifth of the {len(whole)} networks that taught it left out in turn"
+    found = accuracy(how, left_out(lessons), whole) if len(whole) >= FOLDS else None
+    also = f" and inside {len(planned.covering)} networks" if planned.covering else ""
+    notes = f"Each Op was timed alone{also}; {len(whole)} networks, timed whole, taught how that adds up."
+    known = known_ops(planned.ops, measurements, reference_ms)
+    return _Rows(corrected(known, correction.weights, measurements, reference_ms), found, notes, correction.weights)
+
+
+def lessons_of(planned: Plan, measurements: Sequence[Measurement], reference_ms: float) -> list[Lesson]:
+    """Give what the random networks teach, and the profiled ones, each by what the others tell of its Ops."""
     timings, inside = _timings(measurements, reference_ms), _by_network(measurements, reference_ms)
     overhead_ms = timings[EMPTY].median_ms
 
@@ -181,17 +194,8 @@ def _learned(planned: Plan, measurements: Sequence[Measurement], reference_ms: f
         return Lesson(chain, timings[chain].median_ms - overhead_ms, _known(chain, timings, inside, outside=chain))
 
     teaching = [lesson(chain) for chain in planned.teaching]
-    lessons = teaching + _at_level_of(
-        teaching, [lesson(chain) for chain in planned.covering if chain not in planned.teaching]
-    )
-    correction = fit(lessons)
-    whole = [lesson.measured_ms for lesson in lessons]
-    how = f"a fifth of the {len(whole)} networks that taught it left out in turn"
-    found = accuracy(how, left_out(lessons), whole) if len(whole) >= FOLDS else None
-    also = f" and inside {len(planned.covering)} networks" if planned.covering else ""
-    notes = f"Each Op was timed alone{also}; {len(whole)} networks, timed whole, taught how that adds up."
-    known = _known(planned.ops, timings, inside)
-    return _Rows(corrected(known, correction.weights, measurements, reference_ms), found, notes, correction.weights)
+    covering = [lesson(chain) for chain in planned.covering if chain not in planned.teaching]
+    return teaching + _at_level_of(teaching, covering)
 
 
 def _at_level_of(teaching: Sequence[Lesson], others: Sequence[Lesson]) -> list[Lesson]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,7 +76,10 @@ def image_cache(given: Path | None = None) -> Path:
 
 
 def _squares(resolution: int) -> Decoding:
-    return Decoding("squares", (resolution, resolution, 3), lambda number, data: decode_image(data[0], resolution))
+    def decode(number: int, data: Sequence[bytes]) -> NDArray[np.uint8]:
+        return decode_image(data[0], resolution)
+
+    return Decoding("squares", f"{resolution} px", (resolution, resolution, 3), decode)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

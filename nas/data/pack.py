@@ -37,10 +37,11 @@ Item = tuple[SourceFile, ...]
 class Decoding:
     """How an item becomes pixels: ``decode`` takes its number and its files' bytes, and gives an array of ``shape``.
 
-    It may raise ``BadImageError``. ``name`` differs wherever the same files give other pixels.
+    It may raise ``BadImageError``. ``size`` is for people; ``name`` differs wherever the same files give other pixels.
     """
 
     name: str
+    size: str
     shape: tuple[int, ...]
     decode: Callable[[int, Sequence[bytes]], NDArray[np.uint8]]
 
@@ -69,7 +70,7 @@ def packed(
             partial = Path(f"{entry}.partial")
             shutil.rmtree(entry, ignore_errors=True)  # a damaged one
             partial.mkdir(exist_ok=True)  # that of a packer that was killed is gone on with
-            _check_space(partial, len(items), decoding.shape)
+            _check_space(partial, len(items), decoding)
             _write(partial, source, items, decoding, on_progress)
             partial.rename(entry)
     except OSError as error:
@@ -86,7 +87,7 @@ def packed(
 def _key(source: Source, items: Sequence[Item], decoding: Decoding) -> str:
     digest = hashlib.blake2b(digest_size=16)
     versions = (PACK_VERSION, DECODING_VERSION, PIL.__version__)
-    digest.update(ascii((versions, str(source.path.resolve()), decoding.name, decoding.shape)).encode())
+    digest.update(ascii((versions, str(source.path.resolve()), decoding.name, decoding.size, decoding.shape)).encode())
     for item in items:
         digest.update(ascii([(file.key, file.size, file.stamp) for file in item]).encode())
     return digest.hexdigest()
@@ -147,12 +148,12 @@ def _read(source: Source, item: Item) -> list[bytes] | BadImageError:
         return error
 
 
-def _check_space(partial: Path, count: int, shape: tuple[int, ...]) -> None:
+def _check_space(partial: Path, count: int, decoding: Decoding) -> None:
     written = sum(file.stat().st_size for file in partial.iterdir())
-    needed, free = count * math.prod(shape) - written, shutil.disk_usage(partial).free
+    needed, free = count * math.prod(decoding.shape) - written, shutil.disk_usage(partial).free
     if needed > free:
         raise InputError(
-            f"{count} images packed at this resolution take {needed / 1e9:.2f} GB more, "
+            f"{count} images packed at {decoding.size} take {needed / 1e9:.2f} GB more, "
             f"and {partial.parent} has {free / 1e9:.2f} GB free; "
             "free some space, or set NAS_CACHE_DIR to a folder on a larger disk"
         )

@@ -113,7 +113,7 @@ def _squeezed(entries: Sequence[Entry], resolution: int) -> Decoding:
         return np.asarray(squeezed)
 
     told = hashlib.blake2b(repr(sizes).encode(), digest_size=16).hexdigest()
-    return Decoding(f"squeezed, sizes {told}", (resolution, resolution, 3), decode)
+    return Decoding(f"squeezed, sizes {told}", f"{resolution} px", (resolution, resolution, 3), decode)
 
 
 @contextlib.contextmanager

@@ -114,7 +114,7 @@ def _pairs(size: tuple[int, int]) -> Decoding:
         fitted = _fitted(picture.convert("RGB"), size, _FRAME), _fitted(labels, size, IGNORED)
         return np.concatenate([part.reshape(-1) for part in fitted])
 
-    return Decoding(f"pairs of {size[0]}x{size[1]}", (4 * size[0] * size[1],), decode)
+    return Decoding("pairs", f"{size[0]}x{size[1]} px", (4 * size[0] * size[1],), decode)
 
 
 def _fitted(image: Image.Image, size: tuple[int, int], frame: int) -> NDArray[np.uint8]:

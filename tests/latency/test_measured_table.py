@@ -6,7 +6,7 @@ import pytest
 
 from latency.check import check_networks, judge, time_twice, with_accuracy
 from latency.journal import Journal
-from latency.measured_table import Plan, plan, random_networks, table_from
+from latency.measured_table import Plan, known_ops, lessons_of, plan, random_networks, table_from
 from latency.protocol import EMPTY, Measurement, Protocol, usual_reference_ms
 from latency.source import Chain, SourceError
 from latency.sweeps import take
@@ -220,6 +220,15 @@ def errors_of(table: LatencyTable, space: SearchSpace) -> list[float]:
 def test_networks_of_another_level_teach_no_level(space: SearchSpace, tmp_path: Path) -> None:
     table, *_ = built(Simulated(profiled=1.1), space, tmp_path, profile=True)
     assert abs(sum(errors_of(table, space))) / 40 < 0.01
+
+
+def test_a_network_teaches_by_what_the_others_tell_of_its_ops(space: SearchSpace, tmp_path: Path) -> None:
+    _, planned, measurements, _ = built(Simulated(scatter=0.5), space, tmp_path, profile=True)
+    reference_ms = usual_reference_ms(measurements)
+    of_chain = {lesson.chain: lesson for lesson in lessons_of(planned, measurements, reference_ms)}
+    for chain in planned.covering[:20]:
+        others = [one for one in measurements if one.chain != chain]
+        assert of_chain[chain].known == known_ops(chain, others, reference_ms)
 
 
 def test_what_networks_tell_wrongly_of_their_ops_is_hardly_believed(space: SearchSpace, tmp_path: Path) -> None:
