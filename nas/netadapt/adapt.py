@@ -4,8 +4,9 @@ It knows neither Ray nor files, nor how accuracies come about. `nas.loop` and `n
 search.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from typing import Literal
 
 from pydantic import ConfigDict
@@ -22,7 +23,8 @@ _LINE = ConfigDict(extra="forbid", allow_inf_nan=False)  # for lines that are re
 class Judged:
     """One line of ``proposals.jsonl``: a proposal of ``step`` (from 1), its accuracy after fine-tuning or an error.
 
-    ``key`` names it in the run; ``latency_ms`` is the whole network's.
+    ``key`` names it in the run; ``latency_ms`` is the whole network's. ``base`` is the key of the network that it
+    narrows: not always one that was kept, see `Adaptation`.
     """
 
     __pydantic_config__ = _LINE
@@ -36,6 +38,7 @@ class Judged:
     accuracy: float | None
     seconds: float
     error: str | None = None
+    base: str = ""  # lines of older runs have none
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,31 +77,60 @@ class Candidate:
 
 
 @dataclass(slots=True)
+class Round:
+    """The proposals that narrow one network, ``base``: those that wait, and what became of the others, by key."""
+
+    base: Kept
+    candidates: dict[str, Candidate]
+    results: dict[str, Judged]
+    waiting: list[Candidate] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.waiting = [one for key, one in self.candidates.items() if key not in self.results]
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of them are judged."""
+        return len(self.results) == len(self.candidates)
+
+    def best(self, select: Select) -> Kept | None:
+        """Give the best of those judged so far; None where none has an accuracy."""
+        results = [self.results[key] for key in self.candidates if key in self.results]
+        best = choose(results, self.base, select)
+        return None if best is None else _kept(best, self.candidates[best.key].arch)
+
+
+@dataclass(slots=True)
 class Adaptation:
     """One NetAdapt on its way (Yang et al. 2018, algorithm 1).
 
     ``steps`` begins with the seed and grows; ``done`` before the target is reached means ``exhausted``, no proposal
-    saves enough any more, or ``gave_up`` with a reason. ``judged`` are recorded lines of the step that is next, which
-    are taken over. ``on_judged`` and ``on_kept`` are told what is new before anything builds on it.
+    saves enough any more, or ``gave_up`` with a reason. ``judged`` are recorded lines, which are taken over.
+    ``on_judged`` and ``on_kept`` are told what is new before anything builds on it.
+
+    Who asks for a proposal when all of the step are handed out gets one of the next step, as if the best so far were
+    kept: it is, unless one of those that still run is better. So nobody waits for the last one. What was guessed
+    wrongly plays no part: steps do not depend on how many judge at a time.
     """
 
     steps: list[Kept]
     goal: Goal
     propose: Callable[[Arch, float], list[Proposal]]
-    judged: Iterable[Judged] = ()
+    judged: InitVar[Iterable[Judged]] = ()
     on_judged: Callable[[Judged], None] = lambda judged: None
     on_kept: Callable[[Kept], None] = lambda kept: None
     exhausted: bool = field(init=False, default=False)
     gave_up: str = field(init=False, default="")
-    _waiting: list[Candidate] = field(init=False, default_factory=list)
-    _running: dict[int, Candidate] = field(init=False, default_factory=dict)
-    _results: dict[str, Judged] = field(init=False, default_factory=dict)  # of this step
+    _recorded: dict[str, Judged] = field(init=False)
+    _round: Round = field(init=False)
+    _guessed: dict[str, Round] = field(init=False, default_factory=dict)  # of the next step, by the network guessed
+    _running: dict[int, tuple[Round, Candidate]] = field(init=False, default_factory=dict)
     _tried_again: set[str] = field(init=False, default_factory=set)
-    _candidates: dict[str, Candidate] = field(init=False, default_factory=dict)  # of this step
     _trials: int = field(init=False, default=0)
 
-    def __post_init__(self) -> None:
-        self._begin_step({judged.key: judged for judged in self.judged})
+    def __post_init__(self, judged: Iterable[Judged]) -> None:
+        self._recorded = {one.key: one for one in judged}
+        self._begin_step()
 
     @property
     def current(self) -> Kept:
@@ -108,68 +140,87 @@ class Adaptation:
     @property
     def done(self) -> bool:
         """Whether there is nothing more to judge."""
-        return self.current.latency_ms <= self.goal.target_ms or self.exhausted or bool(self.gave_up)
+        return self._reached(self.current) or self.exhausted or bool(self.gave_up)
 
     @property
     def progress(self) -> tuple[int, int]:
         """How many of this step's proposals are judged, and how many there are."""
-        return len(self._results), len(self._candidates)
+        return len(self._round.results), len(self._round.candidates)
 
     def next(self) -> Candidate | None:
-        """Hand out a proposal; None where all of the step are handed out, or nothing is left to do."""
-        if self.done or not self._waiting:
+        """Hand out a proposal; None where all of this step are handed out and none of the next can be guessed."""
+        if self.done:
             return None
-        candidate = self._waiting.pop(0)
-        self._running[candidate.trial] = candidate
+        round_ = self._round if self._round.waiting else self._guess()
+        if round_ is None or not round_.waiting:
+            return None
+        candidate = round_.waiting.pop(0)
+        self._running[candidate.trial] = round_, candidate
         return candidate
 
     def finish(self, trial: int, outcome: Outcome) -> None:
         """Take what became of a proposal; with the last one the step is decided, and the next begins."""
-        candidate = self._running.pop(trial)
+        round_, candidate = self._running.pop(trial)
+        if round_ is not self._round and round_.base.key not in self._guessed:
+            return  # of a network that was not kept
         if not outcome.network_fault and candidate.key not in self._tried_again:
             self._tried_again.add(candidate.key)  # the machine's fault, which may pass
-            self._waiting.append(candidate)
+            round_.waiting.append(candidate)
             return
-        judged = _judged(len(self.steps), candidate, outcome)
-        self._results[candidate.key] = judged
+        judged = _judged(round_.base, candidate, outcome)
+        round_.results[candidate.key] = judged
         self.on_judged(judged)
-        if len(self._results) == len(self._candidates):
+        if round_ is self._round and round_.complete:
             self._decide()
 
-    def _begin_step(self, recorded: dict[str, Judged]) -> None:
-        if self.done:
-            return
-        step, now = len(self.steps), self.current
-        self._candidates, self._waiting, self._results = {}, [], {}
-        for proposal in self.propose(now.arch, now.latency_ms):
-            key = f"{step:03}-{proposal.arch.key}"
-            self._candidates[key] = Candidate(self._trials, key, proposal.arch, proposal.latency_ms, proposal)
-            self._trials += 1
-        self._results = {key: recorded[key] for key in self._candidates if key in recorded}
-        self._waiting = [one for key, one in self._candidates.items() if key not in self._results]
-        self.exhausted = not self._candidates
-        if self._candidates and not self._waiting:
+    def _guess(self) -> Round | None:
+        """Give the round of the step after this one, if the best so far is likelier than not to be kept."""
+        leader = self._round.best(self.goal.select)
+        done, total = self.progress
+        if leader is None or 2 * done < total or self._reached(leader):
+            return None
+        if leader.key not in self._guessed:
+            self._guessed[leader.key] = self._round_from(leader)
+        return self._guessed[leader.key]
+
+    def _begin_step(self) -> None:
+        now = self.current
+        self._round = self._guessed.get(now.key) or (Round(now, {}, {}) if self.done else self._round_from(now))
+        self._guessed = {}
+        self.exhausted = not self._round.candidates and not self.done
+        if self._round.candidates and self._round.complete:
             self._decide()
+
+    def _round_from(self, base: Kept) -> Round:
+        candidates = {}
+        for proposal in self.propose(base.arch, base.latency_ms):
+            key = proposal_key(base, proposal.arch)
+            candidates[key] = Candidate(self._trials, key, proposal.arch, proposal.latency_ms, proposal)
+            self._trials += 1
+        return Round(base, candidates, {key: self._recorded[key] for key in candidates if key in self._recorded})
 
     def _decide(self) -> None:
-        results = [self._results[key] for key in self._candidates]
-        best = choose(results, self.current, self.goal.select)
-        if best is None:
+        kept = self._round.best(self.goal.select)
+        if kept is None:
+            results = list(self._round.results.values())
             self.gave_up = f"all {len(results)} proposals of step {len(self.steps)} failed ({results[0].error})"
             return
-        kept = Kept(
-            step=best.step,
-            key=best.key,
-            target=best.target,
-            before=best.before,
-            after=best.after,
-            latency_ms=best.latency_ms,
-            accuracy=best.accuracy or 0.0,
-            arch=self._candidates[best.key].arch,
-        )
         self.on_kept(kept)
         self.steps.append(kept)
-        self._begin_step({})
+        self._begin_step()
+
+    def _reached(self, kept: Kept) -> bool:
+        return kept.latency_ms <= self.goal.target_ms
+
+
+def proposal_key(base: Kept, arch: Arch) -> str:
+    """Name a proposal: its step, what it narrows, and what it is. Two ways to one network are two proposals."""
+    return f"{base.step + 1:03}-{base_mark(base.key)}-{arch.key}"
+
+
+def base_mark(key: str) -> str:
+    """Shorten a network's key, to stand in those of the proposals that narrow it."""
+    return hashlib.blake2b(key.encode(), digest_size=4).hexdigest()
 
 
 def choose(results: Iterable[Judged], now: Kept, select: Select) -> Judged | None:
@@ -193,10 +244,10 @@ def seed_step(arch: Arch, latency_ms: float, accuracy: float) -> Kept:
     return Kept(0, f"000-{arch.key}", "", 0, 0, latency_ms, accuracy, arch)
 
 
-def _judged(step: int, candidate: Candidate, outcome: Outcome) -> Judged:
+def _judged(base: Kept, candidate: Candidate, outcome: Outcome) -> Judged:
     proposal = candidate.proposal
     return Judged(
-        step=step,
+        step=base.step + 1,
         key=candidate.key,
         target=proposal.target,
         before=proposal.before,
@@ -205,4 +256,18 @@ def _judged(step: int, candidate: Candidate, outcome: Outcome) -> Judged:
         accuracy=outcome.accuracy,
         seconds=outcome.seconds,
         error=outcome.error,
+        base=base.key,
+    )
+
+
+def _kept(best: Judged, arch: Arch) -> Kept:
+    return Kept(
+        step=best.step,
+        key=best.key,
+        target=best.target,
+        before=best.before,
+        after=best.after,
+        latency_ms=best.latency_ms,
+        accuracy=best.accuracy or 0.0,
+        arch=arch,
     )

@@ -6,7 +6,7 @@ from math import ceil
 import numpy as np
 
 from nas.children import outcome_of
-from nas.classifier_file import load_classifier, save_classifier
+from nas.classifier_file import save_classifier
 from nas.data import ImageData
 from nas.data.image_data import fingerprint
 from nas.data.split import split
@@ -21,10 +21,11 @@ from search_spaces import Arch
 
 @dataclass(frozen=True, slots=True)
 class FineTuning:
-    """Judges the proposals of a run in ``folder``; ``trained`` is the seed as it was trained, strides and all.
+    """Judges the proposals of a run in ``folder``, by their keys (`nas.netadapt.adapt.proposal_key`).
 
-    The validation images of ``data`` are the held-out ones. A proposal's randomness comes from ``seed`` and its key
-    alone: its accuracy depends neither on the order of proposals nor on which worker judges it.
+    ``trained`` is the seed as it was trained, strides and all. The validation images of ``data`` are the held-out ones.
+    A proposal's randomness comes from ``seed`` and its key alone: its accuracy depends neither on the order in which
+    proposals are judged nor on the worker that does it.
     """
 
     folder: AdaptFolder
@@ -38,11 +39,11 @@ class FineTuning:
     device: str = "cpu"
 
     def __call__(self, arch: Arch, key: str) -> Outcome:
-        """Judge one; ``key`` begins with its step. A network that diverges is an outcome with its error."""
+        """Judge one. A network that diverges is an outcome with its error."""
         return outcome_of(lambda: self._fine_tuned(arch, key))
 
     def _fine_tuned(self, arch: Arch, key: str) -> Trained:
-        before = load_classifier(self.folder.weights(int(key.split("-")[0]) - 1))
+        before = self.folder.load_base(key)
         after = as_trained(arch, self.trained)
         seed = child_seed(self.seed, key)
         with torch_state(seed, self.device, self.threads):

@@ -9,6 +9,7 @@ adapted.yaml, adapted.pt         the network that was reached
 report.html                      the page
 """
 
+import contextlib
 import json
 import os
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ from typing import TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from latency import LatencyTable, save_table
-from nas.netadapt.adapt import Judged, Kept
+from nas.classifier_file import ClassifierFile, load_classifier
+from nas.netadapt.adapt import Judged, Kept, base_mark
 from search_spaces import FileError
 
 Line = TypeVar("Line", Judged, Kept)
@@ -46,6 +48,16 @@ class AdaptFolder:
         """Name the file of a proposal's weights, which lie there until its step is decided."""
         return self.path / "weights" / f"{key}.pt"
 
+    def load_base(self, key: str) -> ClassifierFile:
+        """Load the network that a proposal narrows: its step's before, or one that may become that."""
+        step, mark, _ = key.split("-", 2)
+        before = int(step) - 1
+        for path in self.path.glob(f"weights/{before:03}-*.pt"):
+            if base_mark(path.stem) == mark:
+                with contextlib.suppress(FileError):  # its step was decided just now
+                    return load_classifier(path)
+        return load_classifier(self.weights(before))
+
     def write_table(self, table: LatencyTable) -> None:
         """Write the table as it is now."""
         save_table(table, self.table)
@@ -67,6 +79,11 @@ class AdaptFolder:
         for other in chosen.parent.glob(f"{kept.step:03}-*.pt"):
             other.unlink()
 
+    def drop_proposals(self) -> None:
+        """Remove the weights of all that were not kept, once the run is done."""
+        for other in self.path.glob("weights/*-*.pt"):
+            other.unlink()
+
     def read_kept(self) -> list[Kept]:
         """Read the steps; the last one's weights are in their place afterwards."""
         steps = _read(self.path / "steps.jsonl", Kept)
@@ -81,8 +98,8 @@ class AdaptFolder:
         return _read(self.path / "proposals.jsonl", Judged)
 
     def unfinished(self, step: int) -> list[Judged]:
-        """Read the proposals of a step that need not be judged again: their accuracy and weights are there."""
-        lines = [judged for judged in self.read_judged() if judged.step == step and judged.accuracy is not None]
+        """Read the proposals from a step on that need not be judged again: their accuracy and weights are there."""
+        lines = [judged for judged in self.read_judged() if judged.step >= step and judged.accuracy is not None]
         return [judged for judged in lines if self.weights_of(judged.key).exists()]
 
 

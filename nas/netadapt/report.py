@@ -70,7 +70,8 @@ def step_rows(steps: Sequence[Kept], judged: Sequence[Judged]) -> list[StepRow]:
     last = {one.key: one for one in judged}
     rows = []
     for before, kept in pairwise(steps):
-        others = [one for one in last.values() if one.step == kept.step and one.key != kept.key]
+        others = [one for one in last.values() if one.base in ("", before.key) and one.step == kept.step]
+        others = [one for one in others if one.key != kept.key]
         others.sort(key=lambda one: -1.0 if one.accuracy is None else one.accuracy, reverse=True)
         saved, gained = before.latency_ms - kept.latency_ms, kept.accuracy - before.accuracy
         rows.append(StepRow(kept, saved, gained, others))

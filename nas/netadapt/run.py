@@ -43,6 +43,7 @@ class AdaptRun:
             with RunFolder(self.folder.path).locked():
                 adaptation = self._adapted(self.folder.read_kept() or [self._seed_step()])
                 summary = self._summary(adaptation)
+                self.folder.drop_proposals()
                 write_adapted(self.folder, adaptation.steps, summary)
                 write_adapt_report(self.folder, self.config, adaptation.steps, summary)
         except KeyboardInterrupt:

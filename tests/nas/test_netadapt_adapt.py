@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from nas.loop import run_in_process
-from nas.netadapt.adapt import Adaptation, Goal, Judged, Kept, choose, seed_step
+from nas.netadapt.adapt import Adaptation, Goal, Judged, Kept, choose, proposal_key, seed_step
 from nas.netadapt.proposals import Proposer
 from nas.search import Outcome
 from search_spaces import Arch, Block, Head, Stem
@@ -64,9 +64,10 @@ def test_callbacks_hear_of_every_proposal_and_step_in_order():
     adapted = adaptation(50.0, on_judged=heard.append, on_kept=heard.append)
     run_in_process(adapted, judge)
     assert [type(one) for one in heard] == [Judged, Judged, Kept, Judged, Judged, Kept]
-    key = f"001-{adapted.steps[1].arch.key}"
+    seed = adapted.steps[0]
+    key = proposal_key(seed, adapted.steps[1].arch)
     worth = pytest.approx(0.692)  # 0.001 * 32 + 0.0275 * 24
-    assert heard[0] == Judged(1, key, "bottleneck of block 0", 40, 32, 56.0, worth, 0.5)
+    assert heard[0] == Judged(1, key, "bottleneck of block 0", 40, 32, 56.0, worth, 0.5, base=seed.key)
 
 
 def test_accuracies_that_come_in_another_order_give_the_same_steps():
@@ -79,6 +80,61 @@ def test_accuracies_that_come_in_another_order_give_the_same_steps():
         for candidate in reversed(handed_out):
             adapted.finish(candidate.trial, judge(candidate))
     assert adapted.steps == expected.steps
+
+
+def test_who_asks_while_the_last_proposal_runs_gets_the_next_steps_of_the_best_so_far():
+    adapted, expected = adaptation(40.0), adaptation(40.0)
+    run_in_process(expected, judge)
+    best, last = adapted.next(), adapted.next()
+    assert adapted.next() is None  # nothing is known yet
+    adapted.finish(best.trial, judge(best))
+    ahead = [adapted.next(), adapted.next()]
+    narrower = (arch_of(SEED, 24, 24), arch_of(SEED, 32, 16))
+    assert [one.key for one in ahead] == [proposal_key(expected.steps[1], arch) for arch in narrower]
+    assert adapted.next() is None  # it does not guess further than the next step
+    adapted.finish(ahead[0].trial, judge(ahead[0]))
+    assert adapted.progress == (1, 2)
+    adapted.finish(last.trial, judge(last))
+    assert (adapted.current, adapted.progress) == (expected.steps[1], (1, 2))
+    adapted.finish(ahead[1].trial, judge(ahead[1]))
+    run_in_process(adapted, judge)
+    assert adapted.steps == expected.steps
+
+
+def test_a_wrong_guess_changes_nothing_and_is_not_heard_of_any_more():
+    heard = []
+    adapted, expected = adaptation(40.0, on_judged=heard.append), adaptation(40.0)
+    run_in_process(expected, judge)
+    best, worse = adapted.next(), adapted.next()
+    adapted.finish(worse.trial, judge(worse))
+    guessed, late = adapted.next(), adapted.next()
+    adapted.finish(guessed.trial, judge(guessed))
+    assert [one.base for one in heard] == [adapted.steps[0].key, worse.key]
+    adapted.finish(best.trial, judge(best))
+    adapted.finish(late.trial, Outcome(None, 0.1, "out of memory", network_fault=False))
+    run_in_process(adapted, judge)
+    assert adapted.steps == expected.steps
+    assert late.key not in [one.key for one in heard]
+    assert sum(one.base == worse.key for one in heard) == 1
+
+
+def test_nothing_is_guessed_while_most_proposals_run_or_when_the_best_so_far_is_the_end():
+    three = replace(SEED, blocks=(*SEED.blocks, Block("conv", 24, 3, 2)))
+    adapted = Adaptation([seed_step(three, 88.0, 0.7)], Goal(50.0), Proposer.of(three, widths_ms, 8.0))
+    first, second, _ = (adapted.next() for _ in range(3))
+    adapted.finish(first.trial, Outcome(0.6, 1.0))
+    assert adapted.next() is None  # one of three is likelier not to be the best
+    adapted.finish(second.trial, Outcome(0.6, 1.0))
+    assert adapted.next() is not None
+    at_its_end = adaptation(56.0)
+    candidate, _ = at_its_end.next(), at_its_end.next()
+    at_its_end.finish(candidate.trial, judge(candidate))
+    assert at_its_end.next() is None
+
+
+def arch_of(arch, *widths):
+    blocks = (replace(block, out_channels=width) for block, width in zip(arch.blocks, widths, strict=True))
+    return replace(arch, blocks=tuple(blocks))
 
 
 def test_what_was_judged_before_a_stop_is_not_judged_again():
@@ -98,6 +154,20 @@ def test_what_was_judged_before_a_stop_is_not_judged_again():
     run_in_process(going_on, note)
     assert asked == [recorded[3].key]
     assert going_on.steps == whole.steps
+
+
+def test_what_was_judged_ahead_of_its_step_is_not_judged_again_after_a_stop():
+    recorded, expected = [], adaptation(50.0)
+    run_in_process(expected, judge)
+    stopped = adaptation(50.0, on_judged=recorded.append)
+    best, last = stopped.next(), stopped.next()
+    stopped.finish(best.trial, judge(best))
+    ahead = stopped.next()
+    stopped.finish(ahead.trial, judge(ahead))
+    asked, going_on = [], adaptation(50.0, judged=recorded)
+    run_in_process(going_on, lambda candidate: (asked.append(candidate.key), judge(candidate))[1])
+    assert asked == [last.key, next(key for key in asked if key not in (best.key, last.key, ahead.key))]
+    assert going_on.steps == expected.steps
 
 
 def test_a_stop_right_before_a_decision_is_made_up_for():
