@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from nas.averaging import averaged
+from nas.batch_norm import synchronised
 from nas.batches import Batches
 from nas.checkpoint import check_same, load_checkpoint, save_checkpoint
 from nas.fitted import EpochResult, Fitted, Watch
@@ -95,6 +96,8 @@ class _Fitting:
                 module.momentum = self.schedule.batch_norm_momentum
         self.average = averaged(self.model, self.schedule.ema_decay)
         self.optimizer = optimizer_for(self.model, self.schedule)
+        if self.team.size > 1 and self.schedule.sync_batch_norm:
+            self.model = synchronised(self.model, self.device)
         self.loss = self.team.loss_of(self.task, self.model)
 
     def run(self) -> None:

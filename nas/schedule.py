@@ -44,6 +44,7 @@ class Schedule:
     label_smoothing: Annotated[float, "a classifier's"] = 0.1
     dropout: Annotated[float, "share dropped before a classifier's last layer"] = 0.2
     batch_norm_momentum: Annotated[float, "torch's: 1 less the paper's decay"] = 0.01
+    sync_batch_norm: Annotated[bool, "batch norms see the images of all workers, and not their own alone"] = True
     ema_decay: Annotated[float, "of the average of weights that is judged and kept; 0 is none"] = 0.9999
     clip_norm: Annotated[float, "longer gradients are scaled down to it; 0 leaves them"] = 0.0
 

@@ -161,11 +161,13 @@ def test_each_number_of_the_recipe_is_an_option_and_recorded(
         "label_smoothing": 0.05,
         "dropout": 0.1,
         "batch_norm_momentum": 0.2,
+        "sync_batch_norm": False,
         "ema_decay": 0.9,
         "clip_norm": 1.0,
     }
     assert set(numbers) == {field.name for field in fields(Schedule)}
-    options = [word for name, value in numbers.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    given = [(f"--{name.replace('_', '-')}", str(value)) for name, value in numbers.items() if value is not False]
+    options = ["--no-sync-batch-norm", *(word for pair in given for word in pair)]
     code = run(
         monkeypatch, arch, *QUICK, *options, "--evaluate-every", "2", "--threads", "1", "--out", tmp_path / "out"
     )
