@@ -46,6 +46,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--seed-epochs", type=int, default=12, help="of training the seed")
     parser.add_argument("--epochs", type=int, default=12, help="of training each network from scratch")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each method")
+    parser.add_argument("--smallest-map", type=int, default=2, help="pixels a side that strides leave of an image")
     parser.add_argument("--train-images", type=int, default=8000)
     parser.add_argument("--validation-images", type=int, default=5000)
     return parser.parse_args()
@@ -60,6 +61,7 @@ def adapted(given: argparse.Namespace, seed: Arch) -> Arch:
         else:
             values = {"arch": seed, "device": DEVICE, "data": given.data, "steps": given.steps}
             values |= {"train_images": given.train_images, "resolution": RESOLUTION}
+            values |= {"smallest_map": given.smallest_map}
             values |= {"seed_recipe": replace(FINAL, epochs=given.seed_epochs, least_steps=0)}
             run = begin(folder, values, (given.share, given.delta), load_table(DEVICE), None, places, console)
         run.complete()
@@ -105,12 +107,14 @@ def contenders(given: argparse.Namespace) -> dict[tuple[str, int], tuple[Arch, f
     return all_of_them
 
 
-def trained(data: str, limits: Mapping[str, int], epochs: int, arch: Arch, seed: int) -> tuple[float, float]:
+def trained(
+    data: str, limits: Mapping[str, int], epochs: int, smallest_map: int, arch: Arch, seed: int
+) -> tuple[float, float]:
     """Train a network; give its seconds, after its accuracy on the validation images, which NetAdapt never saw."""
     os.nice(5)
     images = load_data(data, RESOLUTION, **limits)
     recipe = replace(FINAL, epochs=epochs, least_steps=0)
-    result = train(proxy_arch(arch, RESOLUTION, len(images.classes)), images, recipe, seed, threads=1)
+    result = train(proxy_arch(arch, RESOLUTION, len(images.classes), smallest_map), images, recipe, seed, threads=1)
     return result.accuracy, result.seconds
 
 
@@ -119,7 +123,7 @@ def train_all(given: argparse.Namespace, networks: Mapping[tuple[str, int], tupl
     path, prices = given.out / "results.csv", Prices(load_table(DEVICE))
     done = {(row["method"], int(row["seed"])) for row in read_rows(path)}
     limits = {"train_images": given.train_images, "validation_images": given.validation_images}
-    one = partial(trained, given.data, limits, given.epochs)
+    one = partial(trained, given.data, limits, given.epochs, given.smallest_map)
     with ProcessPoolExecutor(available_cores()) as pool:
         # seeds first, so that what is there early holds all methods
         order = sorted((key for key in networks if key not in done), key=lambda key: key[1])
