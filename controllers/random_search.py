@@ -27,14 +27,12 @@ class RandomSearch:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of the random generator."""
-        version, words, _ = self._random.getstate()
-        return {**self._identity(), "generator": [version, *words]}
+        return {**self._identity(), "generator": saved_generator(self._random)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on drawing where a saved state was."""
         check_state(state, self._identity(), ["generator"])
-        version, *words = state["generator"]
-        self._random.setstate((version, tuple(words), None))  # None: no half of a normal pair is ever kept
+        restore_generator(self._random, state["generator"])
 
     def diagnostics(self) -> dict[str, float]:
         """Say that the policy is uniform."""
@@ -45,3 +43,15 @@ class RandomSearch:
 
     def _identity(self) -> dict[str, Any]:
         return {"controller": "random", "sizes": list(self._sizes)}
+
+
+def saved_generator(generator: random.Random) -> list[int]:
+    """Return a generator's state in plain numbers."""
+    version, words, _ = generator.getstate()
+    return [version, *words]
+
+
+def restore_generator(generator: random.Random, saved: Sequence[int]) -> None:
+    """Go on drawing where a saved generator was."""
+    version, *words = saved
+    generator.setstate((version, tuple(words), None))  # None: no half of a normal pair is ever kept

@@ -36,6 +36,12 @@ def _reinforce(sizes: tuple[int, ...], seed: int, options: Options) -> Controlle
     return Reinforce(sizes, seed, read_options("reinforce", ReinforceOptions, options))
 
 
+def _evolution(sizes: tuple[int, ...], seed: int, options: Options) -> Controller:
+    from controllers.evolution import Evolution, EvolutionOptions
+
+    return Evolution(sizes, seed, read_options("evolution", EvolutionOptions, options))
+
+
 def _random(sizes: tuple[int, ...], seed: int, options: Options) -> Controller:
     from controllers.random_search import RandomSearch
 
@@ -44,6 +50,7 @@ def _random(sizes: tuple[int, ...], seed: int, options: Options) -> Controller:
 
 
 _MAKERS: dict[str, Callable[[tuple[int, ...], int, Options], Controller]] = {
+    "evolution": _evolution,
     "random": _random,
     "reinforce": _reinforce,
 }

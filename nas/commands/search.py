@@ -31,7 +31,7 @@ def command(
         str | None, Option(help="Search space: a shipped name or a YAML file; else the one that suits the target.")
     ] = None,
     data: Annotated[str | None, Option(help="Images: digits, a folder class/name.jpg, or a zip of one.")] = None,
-    controller: Annotated[str | None, Option(help="Who proposes networks: reinforce or random.")] = None,
+    controller: Annotated[str | None, Option(help="Who proposes networks: reinforce, evolution or random.")] = None,
     reward: Annotated[str | None, Option(help="soft, hard or absolute.")] = None,
     trials: Annotated[int | None, Option(help="How many networks to propose.")] = None,
     batch: Annotated[int | None, Option(help="Finished trials a policy update.")] = None,

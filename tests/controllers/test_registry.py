@@ -10,11 +10,11 @@ from search_spaces import InputError
 
 
 def test_names_are_sorted() -> None:
-    assert names() == ["random", "reinforce"]
+    assert names() == ["evolution", "random", "reinforce"]
 
 
 def test_an_unknown_controller_is_refused_with_those_known() -> None:
-    with pytest.raises(InputError, match=r"unknown controller 'reinforse'; known are random, reinforce; did you mean"):
+    with pytest.raises(InputError, match=r"unknown controller 'reinforse'; known are evolution, .*; did you mean"):
         create("reinforse", (2, 3))
 
 
