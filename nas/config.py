@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from latency import shipped_tables
 from nas.recipe import FINAL, PROXY, Recipe, recipe_for
 from nas.rewards import RewardName, check_target, check_w, default_w
+from nas.target import TOLERANCE, Target
 from search_spaces import check, read_yaml, shipped_spaces
 
 DIGITS = "digits"
@@ -35,15 +36,21 @@ class ProxyTask(BaseModel):
 
 
 class SearchConfig(BaseModel):
-    """A search, resolved: what ``config.yaml`` of a run holds and what ``--config`` reads."""
+    """A search, resolved: what ``config.yaml`` of a run holds and what ``--config`` reads.
+
+    ``evaluator``: candidates are trained on images, or their accuracies are read from a table, the file ``accuracies``.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     target_ms: Annotated[float, AfterValidator(check_target)]
     w: Annotated[float, AfterValidator(check_w)] | None = None
     reward: RewardName = "soft"
+    tolerance: Annotated[float, Field(ge=0, lt=1)] = TOLERANCE
     device: str = "pixel1"
     space: str | None = None
+    evaluator: Literal["training", "table"] = "training"
+    accuracies: Annotated[str | None, Field(validate_default=True)] = None
     data: str = "digits"
     skip_bad_images: bool = False
     controller: str = "reinforce"
@@ -58,10 +65,25 @@ class SearchConfig(BaseModel):
     gpus_per_trial: Annotated[float, Field(ge=0)] = 0.0
     ray_address: str | None = None
 
+    @field_validator("accuracies")
+    @classmethod
+    def _belongs_to_a_table(cls, accuracies: str | None, fields: ValidationInfo) -> str | None:
+        evaluator = fields.data.get("evaluator")
+        if evaluator == "table" and accuracies is None:
+            raise ValueError("evaluator table reads them from a file; give it with --accuracies FILE.csv")
+        if evaluator == "training" and accuracies is not None:
+            raise ValueError("they are what evaluator table reads; add --evaluator table, or leave them away")
+        return accuracies
+
+    @property
+    def target(self) -> Target:
+        """The latency to land on, and which networks hit it."""
+        return Target(self.target_ms, self.tolerance, both_sides=self.reward == "absolute")
+
     def resolved(self) -> "SearchConfig":
         """Fill in what depends on the rest: the reward's strength, absolute paths, no flips for digits."""
         changes: dict[str, Any] = {"w": default_w(self.reward) if self.w is None else self.w}
-        for name in ("data", "device", "space"):
+        for name in ("data", "device", "space", "accuracies"):
             value = getattr(self, name)
             # names of shipped things are no paths; a path must mean the same from another folder
             known = (DIGITS, *shipped_tables(), *shipped_spaces())
@@ -75,7 +97,7 @@ class SearchConfig(BaseModel):
 
 # what may differ between a run and its continuation: it changes neither what is proposed nor how it is judged, but for
 # the last digits of a child's training on another number of threads
-FREE_ON_RESUME = frozenset({"trials", "workers", "cpus_per_trial", "ray_address"})
+FREE_ON_RESUME = frozenset({"trials", "tolerance", "workers", "cpus_per_trial", "ray_address"})
 
 
 def load_config(path: Path | None, flags: dict[str, Any], base: dict[str, Any] | None = None) -> SearchConfig:

@@ -1,7 +1,6 @@
 """The end of a search: choose the seed, train it longer, export and time it, write the report."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +12,12 @@ from nas.environment import available_cores
 from nas.export import check_onnx, export_onnx
 from nas.run_folder import RunFolder
 from nas.search import Trial, child_seed
+from nas.seed import FinalTraining, seed_file
 from nas.training import Trained, train
-from search_spaces import Arch, SearchSpace, arch_to_dict, count, proxy_arch
+from search_spaces import SearchSpace, proxy_arch
 
 ONNX_TOLERANCE = 1e-4  # largest difference of a logit between torch and ONNX Runtime
 CHECKED_IMAGES = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """What the search ended with; latencies in ms, accuracies in [0, 1]."""
-
-    seed: Trial
-    final_accuracy: float
-    onnx_difference: float
-    proxy_host_ms: float
-    deployed_host_ms: float
 
 
 def finish(
@@ -38,14 +27,14 @@ def finish(
     config: SearchConfig,
     data: ImageData,
     on_epoch: Callable[[int, int], None],
-) -> Finish:
+) -> FinalTraining:
     """Train the seed from scratch with the long recipe, export and time it; write ``seed.yaml``, ``.pt`` and ``.onnx``.
 
     The exported file is the network as trained, at the proxy task's size. Its host time stands beside that of the
     network as deployed (the space's resolution and classes), the one that the table's figure is about.
     """
     arch = space.decode(seed.tokens)
-    run.write_seed(_seed_file(seed, arch, config))  # first the architecture: what follows takes minutes
+    run.write_seed(seed_file(seed, arch, config))  # first the architecture: what follows takes minutes
     child = proxy_arch(arch, config.proxy.resolution, len(data.classes), config.proxy.smallest_map)
     recipe = config.final
     epochs = recipe.epochs_for(len(data.train))
@@ -61,7 +50,7 @@ def finish(
     save_classifier(run.path / "seed.pt", child, data, recipe, trained)  # what nas-adapt starts from
     difference = _export(trained, run.path / "seed.onnx", data)
     proxy, deployed = time_onnx(run.path / "seed.onnx"), time_network(arch)
-    result = Finish(seed, trained.accuracy, difference, proxy.median_ms, deployed.median_ms)
+    result = FinalTraining(trained.accuracy, difference, proxy.median_ms, deployed.median_ms)
     final = {
         "accuracy": trained.accuracy,
         "epochs": epochs,
@@ -72,11 +61,11 @@ def finish(
         "onnx_largest_difference": difference,
     }
     host = {"runtime": "onnxruntime, 1 thread", "deployed_ms": _timing(deployed), "proxy_ms": _timing(proxy)}
-    run.write_seed(_seed_file(seed, arch, config) | {"final": final, "host": host})
+    run.write_seed(seed_file(seed, arch, config) | {"final": final, "host": host})
     return result
 
 
-def recorded_finish(run: RunFolder, seed: Trial) -> Finish | None:
+def recorded_finish(run: RunFolder, seed: Trial) -> FinalTraining | None:
     """Give what `finish` wrote before, if it was for this seed network: a finished run is not trained again."""
     file = run.read_seed()
     if file is None or file.get("trial") != seed.trial or not (run.path / "seed.onnx").is_file():
@@ -84,7 +73,7 @@ def recorded_finish(run: RunFolder, seed: Trial) -> Finish | None:
     try:
         final, host = file["final"], file["host"]
         times = float(host["proxy_ms"]["median"]), float(host["deployed_ms"]["median"])
-        return Finish(seed, float(final["accuracy"]), float(final["onnx_largest_difference"]), *times)
+        return FinalTraining(float(final["accuracy"]), float(final["onnx_largest_difference"]), *times)
     except (KeyError, TypeError, ValueError):  # not written to its end
         return None
 
@@ -97,24 +86,6 @@ def _export(trained: Trained, path: Path, data: ImageData) -> float:
     if difference > ONNX_TOLERANCE:
         raise RuntimeError(f"{path.name} differs from torch by {difference:.2g}, more than {ONNX_TOLERANCE:g}")
     return difference
-
-
-def _seed_file(seed: Trial, arch: Arch, config: SearchConfig) -> dict[str, Any]:
-    costs = count(arch)
-    return {
-        "space": config.space,
-        "tokens": list(seed.tokens),
-        "trial": seed.trial,
-        "key": seed.key,
-        "device": config.device,
-        "target_ms": config.target_ms,
-        "latency_ms": seed.latency_ms,
-        "accuracy": seed.accuracy,
-        "reward": seed.reward,
-        "macs": costs.macs,
-        "params": costs.params,
-        "arch": arch_to_dict(arch),
-    }
 
 
 def _timing(timing: Timing) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """The Pareto front of latency against accuracy."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+from nas.search import Trial
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
@@ -15,3 +17,9 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
         if not front or points[index][1] > points[front[-1]][1]:
             front.append(index)
     return front
+
+
+def front_of(trials: Iterable[Trial]) -> list[Trial]:
+    """Give the networks of a search that no other beats, each once, by rising latency."""
+    finished = [trial for trial in trials if trial.state == "finished" and trial.accuracy is not None]
+    return [finished[index] for index in pareto_front([(t.latency_ms, t.accuracy or 0.0) for t in finished])]

@@ -1,15 +1,18 @@
 """The page on a run: one HTML file that needs no network, made from the files of the run folder alone."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from nas.charts import Chart, entropy_chart, front_chart, reward_chart
+from nas.drift import drift_of, front_near
 from nas.network_table import COLUMNS, NetworkRow, describe, network_rows
 from nas.pages import PAGE, render_page
-from nas.pareto import pareto_front
+from nas.pareto import front_of
 from nas.recorded import write_atomically
 from nas.report_data import Report, flatten, read_report
-from nas.report_words import chart_summaries, key_facts, title
+from nas.report_words import chart_summaries, key_facts, lead, title
+from nas.search import Trial
 from search_spaces import Arch, lower
 
 
@@ -25,12 +28,12 @@ def render(report: Report) -> str:
     networks = _networks(report)
     descriptions = {key: describe(arch) for key, arch in networks.items()}
     charts = _charts(report, descriptions)
-    shown, told = report.network, report.config
+    told, shown, target = report.config, report.network.arch if report.network else None, report.target
+    drift = drift_of(report.trials, target, str(told.get("reward"))) if target else None
     return render_page(
         "report.html",
         title=title(report),
-        lead=f"{told.get('controller', '?')} on space {told.get('space', '?')}, data {told.get('data', '?')}, "
-        f"seed {told.get('seed', '?')}",
+        lead=lead(report),
         facts=key_facts(report),
         config=told,
         environment=report.environment,
@@ -38,12 +41,14 @@ def render(report: Report) -> str:
         report=report,
         charts=charts,
         summaries=chart_summaries(report),
-        front=_front(report, descriptions),
-        description=describe(shown.arch) if shown else "",
+        front=_listed(front_of(report.results), descriptions),
+        drift=str(drift) if drift else "",
+        near=_listed(front_near(report.results, target), descriptions) if drift and target else [],
+        description=describe(shown) if shown else "",
         columns=COLUMNS,
-        rows=_rows(report, shown.arch) if shown else [],
+        rows=_rows(report, shown) if shown else [],
         overhead_ms=_overhead_ms(report),
-        seed_facts=list(flatten(shown.facts)) if shown else [],
+        seed_facts=list(flatten(report.network.facts)) if report.network else [],
         failures=[trial for trial in report.trials if trial.state == "failed"],
     )
 
@@ -64,10 +69,8 @@ def _charts(report: Report, descriptions: dict[str, str]) -> dict[str, Chart]:
     return {name: chart for name, chart in charts.items() if chart is not None}
 
 
-def _front(report: Report, descriptions: dict[str, str]) -> list[dict[str, Any]]:
-    """List the networks of the front for the table beneath its chart."""
-    results = report.results
-    front = [results[index] for index in pareto_front([(t.latency_ms, t.accuracy or 0.0) for t in results])]
+def _listed(trials: Iterable[Trial], descriptions: dict[str, str]) -> list[dict[str, Any]]:
+    """List networks for a table of them."""
     return [
         {
             "trial": trial.trial,
@@ -76,7 +79,7 @@ def _front(report: Report, descriptions: dict[str, str]) -> list[dict[str, Any]]
             "reward": trial.reward,
             "network": descriptions.get(trial.key, ""),
         }
-        for trial in front
+        for trial in trials
     ]
 
 

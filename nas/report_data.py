@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from latency import LatencyTable, load_table
+from nas.choice import choose_seed
 from nas.recorded import CONFIG
 from nas.run_folder import UPDATES, RunFolder
-from nas.search import Trial, choose_seed
+from nas.search import Trial
+from nas.target import TOLERANCE, Target
 from search_spaces import Arch, InputError, SearchSpace, arch_from_dict, read_yaml
 
 
@@ -18,10 +20,11 @@ from search_spaces import Arch, InputError, SearchSpace, arch_from_dict, read_ya
 class Network:
     """The network that a report shows in full: the seed, or the best trial of a search that has none yet.
 
-    ``chosen``: it comes from ``seed.yaml``; ``facts`` are that file's further entries.
+    ``chosen``: it comes from ``seed.yaml``; ``facts`` are that file's further entries. ``arch`` is None where the
+    search knew tokens alone.
     """
 
-    arch: Arch
+    arch: Arch | None
     trial: int | None
     latency_ms: float | None
     accuracy: float | None
@@ -49,6 +52,11 @@ class Report:
         return number(self.config.get("target_ms"))
 
     @property
+    def target(self) -> Target | None:
+        """The same with its tolerance."""
+        return _target(self.config)
+
+    @property
     def results(self) -> list[Trial]:
         """The trials that have an accuracy, each network once, by trial number."""
         return [trial for trial in self.trials if trial.state == "finished" and number(trial.accuracy) is not None]
@@ -67,7 +75,7 @@ def read_report(run: Path) -> Report:
         trials=trials,
         updates=_read_updates(run / UPDATES),
         space=space,
-        network=_seed(run / "seed.yaml") or _best(trials, space, number(config.get("target_ms"))),
+        network=_seed(run / "seed.yaml") or _best(trials, space, _target(config)),
         table=_table(config.get("device")),
     )
 
@@ -91,22 +99,30 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield name, "not set" if value is None else str(value)
 
 
+def _target(config: Mapping[str, Any]) -> Target | None:
+    target_ms, tolerance = number(config.get("target_ms")), number(config.get("tolerance"))
+    if not target_ms:
+        return None
+    return Target(target_ms, TOLERANCE if tolerance is None else tolerance, config.get("reward") == "absolute")
+
+
 def _seed(path: Path) -> Network | None:
     if not path.is_file():
         return None
     data = dict(read_yaml(path))
-    arch = arch_from_dict(data.pop("arch", {}), str(path))
+    arch = arch_from_dict(data.pop("arch"), str(path)) if "arch" in data else None
     trial = data.pop("trial", None)
     data.pop("tokens", None)
     figures = {name: number(data.pop(name, None)) for name in ("latency_ms", "accuracy", "reward")}
     return Network(arch, trial if isinstance(trial, int) else None, chosen=True, facts=data, **figures)
 
 
-def _best(trials: list[Trial], space: SearchSpace | None, target_ms: float | None) -> Network | None:
-    best = choose_seed(trials, target_ms or math.inf)
-    if best is None or space is None:
+def _best(trials: list[Trial], space: SearchSpace | None, target: Target | None) -> Network | None:
+    choice = choose_seed(trials, target or Target(math.inf))
+    if choice is None:
         return None
-    arch = space.decode(best.tokens)
+    best = choice.trial
+    arch = space.decode(best.tokens) if space is not None else None
     return Network(arch, best.trial, best.latency_ms, best.accuracy, best.reward, chosen=False, facts={})
 
 

@@ -1,6 +1,7 @@
 """The report's sentences: its title, its key facts, and what each chart says for those who cannot see it."""
 
 from collections import Counter
+from pathlib import Path
 
 from nas.charts import entropy_points
 from nas.pages import Fact
@@ -12,6 +13,15 @@ def title(report: Report) -> str:
     """Name the search by its target and device."""
     device = report.config.get("device", "an unnamed device")
     return f"Search for {_ms(report.target_ms)} on {device}"
+
+
+def lead(report: Report) -> str:
+    """Say who searched where, and by which accuracies."""
+    told = report.config
+    by_table = told.get("evaluator") == "table"
+    source = f"accuracies of {Path(str(told.get('accuracies'))).name}" if by_table else f"data {told.get('data', '?')}"
+    space = f"on space {told['space']}, " if told.get("space") else ""
+    return f"{told.get('controller', '?')} {space}{source}, seed {told.get('seed', '?')}"
 
 
 def key_facts(report: Report) -> list[Fact]:

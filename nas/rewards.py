@@ -67,3 +67,9 @@ def make_reward(name: RewardName, target_ms: float, w: float | None = None) -> R
     if name == "hard":
         return partial(hard_reward, target_ms=target_ms, beta=w)
     return partial(absolute_reward, target_ms=target_ms, beta=w)
+
+
+def affine(reward: Reward, latency_ms: float) -> tuple[float, float]:
+    """Give (slope, offset) of a reward at a latency: it is slope * accuracy + offset, as all of ours are."""
+    offset = reward(0.0, latency_ms)
+    return reward(1.0, latency_ms) - offset, offset

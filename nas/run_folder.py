@@ -14,7 +14,8 @@ import yaml
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
-from nas.pareto import pareto_front
+from nas.pareto import front_of
+from nas.points import Points
 from nas.recorded import CONFIG, check_begun, new_folder, write_atomically
 from nas.search import PolicyUpdate, Trial
 from search_spaces import FileError, InputError, SearchSpace, load_space, read_yaml
@@ -25,15 +26,23 @@ TRIALS, UPDATES, SPACE = "trials.jsonl", "updates.jsonl", "space.yaml"
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """The files of one run; ``path`` exists and holds a ``config.yaml``."""
+    """The files of one run; ``path`` exists and holds a ``config.yaml``.
+
+    ``synced``: a trial is on disk for good when it is written; needless where evaluating it again costs nothing.
+    """
 
     path: Path
+    synced: bool = True
 
     @classmethod
-    def create(cls, path: Path, config: object, space_text: str, environment: Mapping[str, Any]) -> "RunFolder":
-        """Begin a run in a new or empty folder; ``InputError`` if the folder already holds one."""
+    def create(cls, path: Path, config: object, space_text: str | None, environment: Mapping[str, Any]) -> "RunFolder":
+        """Begin a run in a new or empty folder; ``InputError`` if the folder already holds one.
+
+        A search that knows tokens alone has no space.
+        """
         with new_folder(path, config, environment):
-            (path / SPACE).write_text(space_text, encoding="utf-8")
+            if space_text is not None:
+                (path / SPACE).write_text(space_text, encoding="utf-8")
             (path / TRIALS).touch()
         return cls(path)
 
@@ -73,13 +82,13 @@ class RunFolder:
         return load_space(self.path / SPACE)
 
     def append_trial(self, trial: Trial) -> None:
-        """Write one trial to disk, for good: the line is synced before this returns."""
-        self._append(TRIALS, asdict(trial))
+        """Write one trial to disk; where the folder is ``synced``, for good before this returns."""
+        self._append(TRIALS, asdict(trial), self.synced)
 
     def append_update(self, update: PolicyUpdate) -> None:
-        """Write one policy update."""
+        """Write one policy update; a replay of the trials writes it again, so it may be lost."""
         row = asdict(update)
-        self._append(UPDATES, row | row.pop("diagnostics"))
+        self._append(UPDATES, row | row.pop("diagnostics"), False)
 
     def read_trials(self) -> list[Trial]:
         """Read all trials in the order in which they finished; a last line that a kill cut short is left out.
@@ -103,12 +112,12 @@ class RunFolder:
                 ) from error
         return trials
 
-    def check_trials(self, space: SearchSpace, budget: int) -> None:
-        """Raise ``FileError`` unless the trials are of this space and budget, each once."""
+    def check_trials(self, points: Points, budget: int) -> None:
+        """Raise ``FileError`` unless the trials are among these points and in this budget, each once."""
         seen = set()
         for line, trial in enumerate(self.read_trials(), 1):
             try:
-                problem = "" if space.decode(trial.tokens).key == trial.key else f"key {trial.key!r} is of other tokens"
+                problem = "" if points.point(trial.tokens).key == trial.key else f"key {trial.key!r} is of other tokens"
             except InputError as error:
                 problem = str(error)
             if not 0 <= trial.trial < budget or trial.trial in seen:
@@ -126,14 +135,11 @@ class RunFolder:
 
     def write_pareto(self, trials: Sequence[Trial]) -> None:
         """Write the front of accuracy over latency to ``pareto.csv``."""
-        # one row a network: a reused result is the same point again
-        finished = [trial for trial in trials if trial.state == "finished" and trial.accuracy is not None]
-        front = [finished[i] for i in pareto_front([(t.latency_ms, t.accuracy or 0.0) for t in finished])]
         temporary = self.path / ".pareto.csv"
         with temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(["trial", "key", "latency_ms", "accuracy", "reward"])
-            writer.writerows([t.trial, t.key, t.latency_ms, t.accuracy, t.reward] for t in front)
+            writer.writerows([t.trial, t.key, t.latency_ms, t.accuracy, t.reward] for t in front_of(trials))
         temporary.replace(self.path / "pareto.csv")
 
     def write_seed(self, seed: Mapping[str, Any]) -> None:
@@ -151,8 +157,9 @@ class RunFolder:
         torch.save(dict(state), temporary)
         temporary.replace(self.path / "controller.pt")
 
-    def _append(self, name: str, row: Mapping[str, Any]) -> None:
+    def _append(self, name: str, row: Mapping[str, Any], synced: bool) -> None:
         with (self.path / name).open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+            if synced:
+                file.flush()
+                os.fsync(file.fileno())

@@ -13,11 +13,11 @@ from typing import Literal
 from pydantic import ConfigDict
 
 from controllers import Controller, Proposal
+from nas.points import Point, Points, Tokens
 from nas.rewards import Reward
-from search_spaces import Arch, SearchSpace
+from search_spaces import Arch
 
 TrialState = Literal["finished", "reused", "failed"]
-TOLERANCE = 0.02  # how far beyond the target a network still meets it
 GIVE_UP_AFTER = 5  # trials that all failed, none finished: something else than the networks is wrong
 
 
@@ -44,13 +44,26 @@ class Candidate:
 
     trial: int
     proposal: Proposal
-    arch: Arch
-    key: str
-    latency_ms: float
+    point: Point
 
     @property
-    def tokens(self) -> tuple[int, ...]:
+    def tokens(self) -> Tokens:
         return self.proposal.tokens
+
+    @property
+    def key(self) -> str:
+        return self.point.key
+
+    @property
+    def latency_ms(self) -> float:
+        return self.point.latency_ms
+
+    @property
+    def arch(self) -> Arch:
+        """Its network, for who builds it; ``LookupError`` where the search knows tokens alone."""
+        if self.point.arch is None:
+            raise LookupError(f"of candidate {self.trial} the tokens are known, and no network")
+        return self.point.arch
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +77,7 @@ class Trial:
     __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)  # for lines that are read back
 
     trial: int
-    tokens: tuple[int, ...]
+    tokens: Tokens
     key: str
     latency_ms: float
     accuracy: float | None
@@ -86,11 +99,10 @@ class PolicyUpdate:
 
 @dataclass
 class Search:
-    """One search over ``space`` with a budget of ``trials``; the controller learns after every ``batch`` outcomes."""
+    """One search among ``points`` with a budget of ``trials``; the controller learns after every ``batch`` outcomes."""
 
-    space: SearchSpace
+    points: Points
     controller: Controller
-    estimate_ms: Callable[[Arch], float]
     reward: Reward
     trials: int
     batch: int
@@ -170,8 +182,7 @@ class Search:
 
     def _propose(self) -> Candidate:
         proposal = self.controller.ask(1)[0]
-        arch = self.space.decode(proposal.tokens)
-        candidate = Candidate(self._issued, proposal, arch, arch.key, self.estimate_ms(arch))
+        candidate = Candidate(self._issued, proposal, self.points.point(proposal.tokens))
         self._issued += 1
         return candidate
 
@@ -224,10 +235,3 @@ class Search:
 def child_seed(seed: int, key: str) -> int:
     """Give the seed of a network's training: the same network trains alike whenever a search of this seed meets it."""
     return int.from_bytes(hashlib.sha256(f"{seed}-{key}".encode()).digest()[:4], "big")
-
-
-def choose_seed(results: Iterable[Trial], target_ms: float, tolerance: float = TOLERANCE) -> Trial | None:
-    """Choose the seed network: the highest reward within the target, or over all where nothing keeps to it."""
-    finished = [trial for trial in results if trial.reward is not None and trial.state != "failed"]
-    within = [trial for trial in finished if trial.latency_ms <= target_ms * (1 + tolerance)]
-    return max(within or finished, key=lambda trial: (trial.reward or 0.0, -trial.trial), default=None)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Option = typer.Option
 
+_FOR_TRAINING = ("data", "skip_bad_images", "workers", "gpus_per_trial", "ray_address")
+
 
 def command(
     context: typer.Context,
@@ -31,8 +33,19 @@ def command(
         str | None, Option(help="Search space: a shipped name or a YAML file; else the one that suits the target.")
     ] = None,
     data: Annotated[str | None, Option(help="Images: digits, a folder class/name.jpg, or a zip of one.")] = None,
+    evaluator: Annotated[
+        str | None, Option(help="training: on the images; table: accuracies are known, and nothing is trained.")
+    ] = None,
+    accuracies: Annotated[
+        str | None, Option(help="For evaluator table: a CSV file with tokens, accuracy and latency_ms.")
+    ] = None,
     controller: Annotated[str | None, Option(help="Who proposes networks: reinforce, evolution or random.")] = None,
-    reward: Annotated[str | None, Option(help="soft, hard or absolute.")] = None,
+    reward: Annotated[
+        str | None, Option(help="soft, hard (the target is a limit) or absolute (lands on the target).")
+    ] = None,
+    tolerance: Annotated[
+        float | None, Option(help="Share of the target by which the final choice may miss it (0.02).")
+    ] = None,
     trials: Annotated[int | None, Option(help="How many networks to propose.")] = None,
     batch: Annotated[int | None, Option(help="Finished trials a policy update.")] = None,
     workers: Annotated[int | None, Option(help="Trials at a time; else one for each core.")] = None,
@@ -51,12 +64,20 @@ def command(
     Example: nas-search --target-ms 15 --w -0.15 --trials 60 --data flowers/
     """
     given = shell.given(context)
+    _refuse_training(given)
     console = Console(stderr=as_json, highlight=False, markup=False)
     run = _resumed(resume, given, console) if resume is not None else _begun(given, console)
     summary = run.complete()
     _print_summary(summary, console)
     if as_json:
         shell.print_json(summary.to_dict())
+
+
+def _refuse_training(given: dict[str, Any]) -> None:
+    """Raise ``InputError`` for options that say how to train, where nothing is trained."""
+    named = ", ".join(f"--{name.replace('_', '-')}" for name in _FOR_TRAINING if name in given)
+    if named and given.get("evaluator") == "table":
+        raise InputError(f"evaluator table trains nothing; leave {named} away")
 
 
 def _begun(given: dict[str, Any], console: Console) -> "SearchRun":
@@ -66,7 +87,7 @@ def _begun(given: dict[str, Any], console: Console) -> "SearchRun":
     settings = load_config(config, given).resolved()
     from nas.search_run import begin  # torch takes seconds: help and mistakes in the options need not wait for it
 
-    name = Path(settings.data).stem
+    name = Path(settings.accuracies or settings.data).stem
     path = out or Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}-{name}"
     return begin(path, settings, console)
 

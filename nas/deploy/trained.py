@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from nas.by_training import load_images
 from nas.checkpoint import load_checkpoint
 from nas.classification import Classification
 from nas.config import SearchConfig
@@ -18,7 +19,6 @@ from nas.fitting import BEST
 from nas.open_task import open_task
 from nas.recorded import CONFIG, config_to_dict, read_config
 from nas.run_folder import TRIALS
-from nas.search_run import load_images
 from nas.tasks import Task
 from nas.train_config import recorded_train_config
 from nas.train_run import METRICS

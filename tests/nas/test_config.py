@@ -63,7 +63,7 @@ def test_digits_are_never_flipped():
 
 def test_a_run_whose_configuration_lacks_something_is_not_filled_up_with_defaults(tmp_path):
     (tmp_path / "config.yaml").write_text("target_ms: 15.0\n")
-    with pytest.raises(InputError, match=r"config.yaml lacks w, reward, device"):
+    with pytest.raises(InputError, match=r"config.yaml lacks w, reward, tolerance, device"):
         read_config(SearchConfig, tmp_path, "nas-search")
 
 

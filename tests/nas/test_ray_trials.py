@@ -11,6 +11,7 @@ import pytest
 
 from controllers import create
 from nas.loop import run_in_process
+from nas.points import SpacePoints
 from nas.ray_trials import Placement, TrialClock, _SearchAdapter, ray_cluster, run_on_ray
 from nas.rewards import make_reward
 from nas.search import Outcome, Search
@@ -57,9 +58,8 @@ def cluster():
 def make_search(trials, seed=0, controller="reinforce"):
     recorded = []
     search = Search(
-        TINY,
+        SpacePoints(TINY, lambda arch: count(arch).macs / 1e5),
         create(controller, TINY.sizes, seed),
-        lambda arch: count(arch).macs / 1e5,
         make_reward("soft", 10.0, -0.15),
         trials,
         4,

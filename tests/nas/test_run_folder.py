@@ -6,6 +6,7 @@ import json
 import pytest
 import torch
 
+from nas.points import SpacePoints
 from nas.run_folder import RunFolder
 from nas.search import PolicyUpdate, Trial
 from search_spaces import InputError, load_space, space_text
@@ -94,14 +95,14 @@ HOSTILE_LINES = [
 def test_a_line_that_is_no_trial_of_this_run_is_named(changes, says, run):
     (run.path / "trials.jsonl").write_text(real_trial(1) + "\n" + real_trial(2, **changes) + "\n")
     with pytest.raises(InputError) as caught:
-        run.check_trials(run.space(), 8)
+        run.check_trials(SpacePoints(run.space(), lambda arch: 9.0), 8)
     assert "trials.jsonl line 2" in str(caught.value)
     assert says in str(caught.value)
 
 
 def test_trials_of_this_run_pass_the_check(run):
     (run.path / "trials.jsonl").write_text(real_trial(1) + "\n" + real_trial(0) + "\n")
-    run.check_trials(run.space(), 8)
+    run.check_trials(SpacePoints(run.space(), lambda arch: 9.0), 8)
 
 
 @pytest.mark.parametrize("name", ["space.yaml", "environment.json", "trials.jsonl"])

@@ -6,8 +6,9 @@ import pytest
 
 from controllers import Proposal, create
 from nas.loop import run_in_process
+from nas.points import SpacePoints
 from nas.rewards import make_reward
-from nas.search import GIVE_UP_AFTER, Outcome, PolicyUpdate, Search, Trial, child_seed, choose_seed
+from nas.search import GIVE_UP_AFTER, Outcome, PolicyUpdate, Search, Trial, child_seed
 from search_spaces import count, load_space
 
 TINY = load_space(Path(__file__).parent.parent / "spaces" / "tiny.yaml")
@@ -31,9 +32,8 @@ class Recorder:
 
     def search(self, controller="reinforce", trials=30, batch=4, seed=0):
         return Search(
-            space=TINY,
+            points=SpacePoints(TINY, latency_ms),
             controller=create(controller, TINY.sizes, seed),
-            estimate_ms=latency_ms,
             reward=make_reward("soft", 10.0, -0.15),
             trials=trials,
             batch=batch,
@@ -235,23 +235,3 @@ def test_replay_teaches_the_recorded_tokens_where_the_policy_would_propose_other
 def test_child_seed_depends_on_the_network_and_the_search_alone():
     assert child_seed(3, "abc") == child_seed(3, "abc")
     assert len({child_seed(3, "abc"), child_seed(4, "abc"), child_seed(3, "abd")}) == 3
-
-
-def make_trial(number, latency, reward, state="finished"):
-    return Trial(number, (0,), f"key{number}", latency, 0.9, reward, 1.0, state)
-
-
-def test_seed_is_the_best_reward_within_two_percent_of_the_target():
-    trials = [make_trial(0, 14.0, 0.80), make_trial(1, 15.2, 0.85), make_trial(2, 15.4, 0.95)]
-    assert choose_seed(trials, 15.0).trial == 1  # 15.3 ms is the limit
-
-
-def test_seed_is_the_best_reward_of_all_where_nothing_keeps_to_the_target():
-    trials = [make_trial(0, 20.0, 0.80), make_trial(1, 30.0, 0.85)]
-    assert choose_seed(trials, 15.0).trial == 1
-
-
-def test_seed_is_the_earlier_of_two_equal_trials_and_never_a_failed_one():
-    trials = [make_trial(0, 14.0, 0.99, "failed"), make_trial(1, 14.0, 0.8), make_trial(2, 14.0, 0.8)]
-    assert choose_seed(trials, 15.0).trial == 1
-    assert choose_seed([make_trial(0, 14.0, 0.99, "failed")], 15.0) is None
