@@ -1,7 +1,7 @@
 """Evaluation by a table of known accuracies: no images, no Ray, a search in seconds."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from latency import LatencyTable, load_table
@@ -9,7 +9,7 @@ from nas.accuracies import Accuracies, load_accuracies
 from nas.config import SearchConfig
 from nas.display import SearchDisplay
 from nas.loop import run_in_process
-from nas.points import Point, Tokens
+from nas.points import Point, Tokens, latency_by_tokens
 from nas.preflight import LatencyRange, check_reach, place_search, table_fingerprint
 from nas.run_folder import RunFolder
 from nas.search import Candidate, Outcome, Search, Trial
@@ -42,45 +42,49 @@ class ByTable:
 
     config: SearchConfig
     space: SearchSpace | None
-    accuracies: Accuracies
+    points: ListedPoints
     latencies: LatencyTable | None
 
     @classmethod
     def begun(cls, config: SearchConfig) -> tuple["ByTable", list[str]]:
         """Open a file for a new search, and say what it holds; ``InputError`` if it can't be searched."""
-        space = load_space(config.space) if config.space is not None else None
-        accuracies = load_accuracies(_path(config), space)
+        opened = cls.resumed(config, None if config.space is None else load_space(config.space))
+        accuracies = opened.points.accuracies
         said = [f"accuracies {accuracies}"]
-        if not accuracies.has_latencies:
-            latencies = _latencies(config, accuracies, space)
-            config, more = place_search(config, latencies)
-            return cls(config, space, accuracies, latencies), said + more
-        config = _on_its_own_device(config)
+        if opened.latencies is not None:
+            return opened, said + place_search(config, opened.latencies)[1]
         found = LatencyRange.of_all(map(accuracies.latency_ms, accuracies.rows))
         check_reach(found, config.target, f"the networks of {accuracies.path.name} take")
-        return cls(config, space, accuracies, None), [*said, f"latency of {accuracies.path.name}: {found}"]
+        said.append(f"latency of {accuracies.path.name}: {found}")
+        return replace(opened, config=_on_its_own_device(config)), said
 
     @classmethod
     def resumed(cls, config: SearchConfig, space: SearchSpace | None) -> "ByTable":
         """Open a file for a search that was begun with it."""
-        accuracies = load_accuracies(_path(config), space)
-        latencies = None if accuracies.has_latencies else _latencies(config, accuracies, space)
-        return cls(config, space, accuracies, latencies)
+        assert config.accuracies is not None  # the configuration was checked
+        accuracies = load_accuracies(Path(config.accuracies), space)
+        if accuracies.has_latencies:
+            return cls(config, space, ListedPoints(accuracies, accuracies.latency_ms), None)
+        if space is None:
+            raise FileError(
+                f"{accuracies.path} has no column latency_ms; add it, or give the --space whose networks it lists, "
+                "and --device for their latencies"
+            )
+        latencies = load_table(config.device)
+        latencies.check_ops(space.ops(), space.name)
+        return cls(config, space, ListedPoints(accuracies, latency_by_tokens(space, latencies)), latencies)
 
     @property
     def costly(self) -> bool:
         return False
 
     @property
-    def points(self) -> ListedPoints:
-        space, latencies = self.space, self.latencies
-        if space is None or latencies is None:
-            return ListedPoints(self.accuracies, self.accuracies.latency_ms)
-        return ListedPoints(self.accuracies, lambda tokens: latencies.estimate_ms(space.decode(tokens)))
+    def latency_ms(self) -> Callable[[Tokens], float]:
+        return self.points.latency_ms
 
     def fingerprints(self) -> Mapping[str, str]:
         """Name the file, and the latency table where it has none of its own."""
-        found = {"file of accuracies": self.accuracies.fingerprint}
+        found = {"file of accuracies": self.points.accuracies.fingerprint}
         return found if self.latencies is None else found | {"latency table": table_fingerprint(self.latencies)}
 
     def run(self, search: Search, display: SearchDisplay) -> None:
@@ -95,25 +99,8 @@ class ByTable:
         return None
 
     def _outcome(self, candidate: Candidate) -> Outcome:
-        accuracy = self.accuracies.rows[candidate.tokens].accuracy
+        accuracy = self.points.accuracies.rows[candidate.tokens].accuracy
         return Outcome(accuracy, 0.0, None if accuracy is not None else "it has no accuracy in the table")
-
-
-def _path(config: SearchConfig) -> Path:
-    assert config.accuracies is not None  # the configuration was checked
-    return Path(config.accuracies)
-
-
-def _latencies(config: SearchConfig, accuracies: Accuracies, space: SearchSpace | None) -> LatencyTable:
-    """Load the latency table for a file without latencies."""
-    if space is None:
-        raise FileError(
-            f"{accuracies.path} has no column latency_ms; add it, or give the --space whose networks it lists, "
-            "and --device for their latencies"
-        )
-    latencies = load_table(config.device)
-    latencies.check_ops(space.ops(), space.name)
-    return latencies
 
 
 def _on_its_own_device(config: SearchConfig) -> SearchConfig:

@@ -1,6 +1,6 @@
 """Evaluation by training: candidates learn the proxy task on Ray, the seed is trained longer and exported."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,7 +13,7 @@ from nas.data import ImageData, load_data
 from nas.display import SearchDisplay, task_display
 from nas.finish import finish, recorded_finish
 from nas.placement import check_placement, workers_and_cpus
-from nas.points import SpacePoints
+from nas.points import SpacePoints, Tokens, latency_by_tokens
 from nas.preflight import place_search, table_fingerprint
 from nas.run_folder import RunFolder
 from nas.search import Search, Trial
@@ -54,6 +54,10 @@ class ByTraining:
     @property
     def points(self) -> SpacePoints:
         return SpacePoints(self.space, self.latencies.estimate_ms)
+
+    @cached_property
+    def latency_ms(self) -> Callable[[Tokens], float]:
+        return latency_by_tokens(self.space, self.latencies)
 
     @cached_property
     def data(self) -> ImageData:

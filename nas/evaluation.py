@@ -1,13 +1,13 @@
 """How a search's networks come by their latencies and accuracies: training on images, or a table of known ones."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from rich.console import Console
 
 from nas.config import SearchConfig
 from nas.display import SearchDisplay
-from nas.points import Points
+from nas.points import Points, Tokens
 from nas.run_folder import RunFolder
 from nas.search import Search, Trial
 from nas.seed import FinalTraining
@@ -30,6 +30,11 @@ class Evaluation(Protocol):
     @property
     def points(self) -> Points:
         """The networks to choose among."""
+        ...
+
+    @property
+    def latency_ms(self) -> Callable[[Tokens], float]:
+        """A function from tokens to the latency, which can be asked of thousands."""
         ...
 
     def fingerprints(self) -> Mapping[str, str]:

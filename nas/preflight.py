@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from latency import LatencyTable, MissingOpsError
 from nas.config import SearchConfig
+from nas.points import latency_by_tokens
 from nas.target import Target
 from search_spaces import InputError, load_space, shipped_spaces
 
@@ -68,12 +69,11 @@ def latency_range(name: str, table: LatencyTable, samples: int = SAMPLES) -> Lat
     """Measure a space (a shipped name or a file) against a table; ``MissingOpsError`` if the table lacks its Ops."""
     space = load_space(name)
     table.check_ops(space.ops(), name)
+    latency_ms = latency_by_tokens(space, table)
     rng = random.Random(0)  # the range is a fact about space and table, the same in every run
-    drawn = sorted(table.estimate_ms(space.decode(space.sample(rng))) for _ in range(samples))
+    drawn = sorted(latency_ms(space.sample(rng)) for _ in range(samples))
     fastest, slowest = space.extremes(table.op_ms)
-    return LatencyRange(
-        table.estimate_ms(space.decode(fastest)), table.estimate_ms(space.decode(slowest)), tuple(drawn)
-    )
+    return LatencyRange(latency_ms(fastest), latency_ms(slowest), tuple(drawn))
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,6 @@ def make_reward(name: RewardName, target_ms: float, w: float | None = None) -> R
 
 
 def affine(reward: Reward, latency_ms: float) -> tuple[float, float]:
-    """Give (slope, offset) of a reward at a latency: it is slope * accuracy + offset, as all of ours are."""
+    """Give (slope, offset) of a reward at a latency: it is slope * accuracy + offset, as all of these are."""
     offset = reward(0.0, latency_ms)
     return reward(1.0, latency_ms) - offset, offset

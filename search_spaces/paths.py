@@ -50,6 +50,26 @@ class Paths:
         """Find the tokens of the network whose Ops cost most together, exactly."""
         return self._extreme(cost, operator.gt)
 
+    def pricing(self, cost: Callable[[Op], float]) -> Callable[[Sequence[int]], float]:
+        """Give a function that adds a cost up over the Ops of the network that tokens choose, without building it."""
+        price = functools.cache(cost)
+        steps = [
+            (
+                len(step[0].tokens),
+                {(move.before, move.tokens): (sum(map(price, move.ops)), move.after) for move in step},
+            )
+            for step in self._steps
+        ]
+
+        def total(tokens: Sequence[int]) -> float:
+            rest, size, summed = tuple(tokens), None, 0.0
+            for taken, moves in steps:
+                added, size = moves[size, rest[:taken]]
+                rest, summed = rest[taken:], summed + added
+            return summed
+
+        return total
+
     def covering(self, times: int, rng: random.Random) -> Iterator[tuple[int, ...]]:
         """Give the tokens of networks that together hold each Op in at least ``times`` of them.
 

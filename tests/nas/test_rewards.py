@@ -2,7 +2,7 @@
 
 import pytest
 
-from nas.rewards import absolute_reward, hard_reward, make_reward, soft_reward
+from nas.rewards import absolute_reward, affine, hard_reward, make_reward, soft_reward
 from search_spaces import InputError
 
 
@@ -55,3 +55,10 @@ def test_make_reward_refuses_a_strength_that_rewards_slowness(w):
 def test_make_reward_refuses_a_target_that_is_no_latency(target_ms):
     with pytest.raises(InputError, match="positive number of milliseconds"):
         make_reward("soft", target_ms)
+
+
+def test_a_reward_is_a_line_in_the_accuracy_whose_slope_and_offset_the_latency_decides():
+    assert affine(make_reward("soft", 10, -0.15), 20) == (pytest.approx(2**-0.15), 0.0)
+    assert affine(make_reward("hard", 10), 20) == (0.5, 0.0)
+    assert affine(make_reward("hard", 10), 5) == (1.0, 0.0)
+    assert affine(make_reward("absolute", 10, -0.1), 12) == (pytest.approx(1.0), pytest.approx(-0.02))  # -0.1 * 0.2

@@ -210,6 +210,13 @@ def test_extremes_are_those_of_all_networks(cost: Any) -> None:
     assert costs[dearest] == max(costs.values())
 
 
+def test_pricing_adds_a_cost_up_over_the_ops_of_every_network() -> None:
+    tiny = space()
+    price = tiny.paths().pricing(lambda op: count_op(op).macs)
+    for tokens in all_tokens(tiny):
+        assert price(tokens) == sum(count_op(op).macs for op in lower(tiny.decode(tokens)))
+
+
 @pytest.mark.parametrize("name", shipped_spaces())
 def test_no_random_network_lies_beyond_the_extremes(name: str) -> None:
     shipped = load_space(name)
