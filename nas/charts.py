@@ -8,7 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from nas.pareto import pareto_front
+from nas.pareto import front_of
 from nas.report_data import Network, number
 from nas.search import Trial
 
@@ -22,7 +22,7 @@ def front_chart(
     trials: Sequence[Trial], descriptions: Mapping[str, str], target_ms: float | None, network: Network | None
 ) -> Chart:
     """Draw accuracy over latency: every network, the front, the target and the seed."""
-    front = [trials[i] for i in pareto_front([(t.latency_ms, t.accuracy or 0.0) for t in trials])]
+    front = front_of(trials)
     figure = _figure("latency (ms)", "accuracy (%)")
     figure.add_scatter(
         name="networks",

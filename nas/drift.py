@@ -17,14 +17,15 @@ NEAR = 0.15  # how far from the target the front is shown
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """How far off the target the best reward's network is, and recent proposals on average; shares of it."""
+    """How far off the target the best reward's network is, and ``proposals`` recent ones on average; shares of it."""
 
     best: float
     recent: float
+    proposals: int
 
     def __str__(self) -> str:
         return (
-            f"the soft reward drifted: its best network lies {_side(self.best)} the target, the last {RECENT} "
+            f"the soft reward drifted: its best network lies {_side(self.best)} the target, the last {self.proposals} "
             f"proposals {_side(self.recent)} on average; --reward absolute lands on the target"
         )
 
@@ -38,7 +39,7 @@ def drift_of(trials: Iterable[Trial], target: Target, reward: str) -> Drift | No
     best = max(scored, key=lambda trial: trial.reward or 0.0)
     recent = ordered[-RECENT:]
     mean_ms = sum(trial.latency_ms for trial in recent) / len(recent)
-    drift = Drift(target.off(best.latency_ms), target.off(mean_ms))
+    drift = Drift(target.off(best.latency_ms), target.off(mean_ms), len(recent))
     return drift if max(abs(drift.best), abs(drift.recent)) > target.tolerance else None
 
 

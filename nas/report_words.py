@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nas.charts import entropy_points
 from nas.pages import Fact
-from nas.pareto import pareto_front
+from nas.pareto import front_of
 from nas.report_data import Report, number
 
 
@@ -49,7 +49,7 @@ def chart_summaries(report: Report) -> dict[str, str]:
     summaries = {}
     results = report.results
     if results:
-        front = [results[i] for i in pareto_front([(t.latency_ms, t.accuracy or 0.0) for t in results])]
+        front = front_of(results)
         first, last = (f"{_percent(trial.accuracy)} at {_ms(trial.latency_ms)}" for trial in (front[0], front[-1]))
         summaries["front"] = (
             f"{len(results)} networks, {len(front)} of them on the Pareto front, which runs from {first} to {last}."

@@ -30,7 +30,9 @@ def test_a_search_within_the_tolerance_has_not_drifted():
 
 
 def test_one_of_the_two_off_is_a_drift():
-    assert drift_of([trial(0, 10.0, reward=0.6), trial(1, 11.0)], TARGET, "soft") is not None
+    assert "the last 2 proposals 5.0 % above" in str(
+        drift_of([trial(0, 10.0, 0.6, 0.6), trial(1, 11.0)], TARGET, "soft")
+    )
     assert drift_of([trial(0, 11.0, reward=0.6), trial(1, 9.0)], TARGET, "soft") is not None
 
 
