@@ -147,3 +147,17 @@ def test_a_file_that_is_none_is_named(tmp_path):
 
 def test_another_accuracy_is_another_fingerprint(read):
     assert read(FOUR).fingerprint != read(FOUR.replace("0.7", "0.71")).fingerprint
+
+
+def test_a_published_table_needs_only_its_columns_renamed(tmp_path):
+    published = Path(__file__).parents[3] / "shared" / "data" / "nas-bench-macro" / "nas_bench_macro_cifar10.csv"
+    if not published.is_file():
+        pytest.skip(f"needs NAS-Bench-Macro (Su et al. 2021) at {published}")
+    header, rest = published.read_text(encoding="utf-8").split("\n", 1)
+    assert header == "arch,acc_run1,acc_run2,acc_run3,mean_acc,std,params,flops"
+    renamed = "tokens,acc_run1,acc_run2,acc_run3,accuracy_percent,std,params,latency_ms"
+    (tmp_path / "macro.csv").write_text(f"{renamed}\n{rest}", encoding="utf-8")
+    table = load_accuracies(tmp_path / "macro.csv")
+    assert table.sizes == (3,) * 8
+    assert table.rows[(0,) * 8].accuracy == pytest.approx(0.453633)
+    assert max(row.accuracy for row in table.rows.values()) == pytest.approx(0.9313, abs=5e-5)
