@@ -40,10 +40,6 @@ class LatencyRange:
         """Give the share of random networks that are faster than this."""
         return sum(sample < latency_ms for sample in self.samples_ms) / len(self.samples_ms)
 
-    def holds(self, latency_ms: float) -> bool:
-        """Say whether some network of the space may be this fast, or this slow."""
-        return self.lowest_ms <= latency_ms <= self.highest_ms
-
     def reaches(self, target: Target) -> bool:
         """Say whether some network may lie within the tolerance of a target."""
         return target.meets(self.lowest_ms) and self.highest_ms >= target.ms * (1 - target.tolerance)
