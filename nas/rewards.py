@@ -4,13 +4,14 @@ Accuracy is a fraction in [0, 1]; latencies are in milliseconds.
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Literal
 
 from search_spaces import InputError
 
 RewardName = Literal["soft", "hard", "absolute"]
 Reward = Callable[[float, float], float]
+REMEMBERED = 2**14  # networks: a controller asks of the same ones again and again, and memory is to stay flat
 
 
 def soft_reward(
@@ -73,3 +74,15 @@ def affine(reward: Reward, latency_ms: float) -> tuple[float, float]:
     """Give (slope, offset) of a reward at a latency: it is slope * accuracy + offset, as all of these are."""
     offset = reward(0.0, latency_ms)
     return reward(1.0, latency_ms) - offset, offset
+
+
+def known_rewards(
+    reward: Reward, latency_ms: Callable[[tuple[int, ...]], float]
+) -> Callable[[tuple[int, ...]], tuple[float, float]]:
+    """Give a function from tokens to what is known of their reward before training: `affine` at their latency."""
+
+    @lru_cache(maxsize=REMEMBERED)
+    def known(tokens: tuple[int, ...]) -> tuple[float, float]:
+        return affine(reward, latency_ms(tokens))
+
+    return known

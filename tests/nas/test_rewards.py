@@ -2,7 +2,7 @@
 
 import pytest
 
-from nas.rewards import absolute_reward, affine, hard_reward, make_reward, soft_reward
+from nas.rewards import absolute_reward, affine, hard_reward, known_rewards, make_reward, soft_reward
 from search_spaces import InputError
 
 
@@ -62,3 +62,9 @@ def test_a_reward_is_a_line_in_the_accuracy_whose_slope_and_offset_the_latency_d
     assert affine(make_reward("hard", 10), 20) == (0.5, 0.0)
     assert affine(make_reward("hard", 10), 5) == (1.0, 0.0)
     assert affine(make_reward("absolute", 10, -0.1), 12) == (pytest.approx(1.0), pytest.approx(-0.02))  # -0.1 * 0.2
+
+
+def test_what_is_known_of_a_reward_is_its_line_at_the_latency_of_the_tokens():
+    known = known_rewards(make_reward("absolute", 10, -0.1), lambda tokens: 10.0 + 2 * sum(tokens))
+    assert known((0, 1)) == (pytest.approx(1.0), pytest.approx(-0.02))
+    assert known((0, 0)) == (1.0, 0.0)
