@@ -1,7 +1,7 @@
 """What a search and a controller say to each other, and the checks that every controller makes of what it is told."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,6 +21,10 @@ class Proposal:
 
 
 Results = Sequence[tuple[Proposal, float]]
+
+# What a search knows of a network's reward before it is trained, where it hands that over: tokens to (slope, offset),
+# of reward = slope * accuracy + offset. The slope is more than 0. The same tokens always give the same pair.
+Known = Callable[[tuple[int, ...]], tuple[float, float]]
 
 
 class Controller(Protocol):
@@ -47,6 +51,9 @@ class Controller(Protocol):
 
     def diagnostics(self) -> dict[str, float]:
         """Say how the policy is doing; always holds ``entropy_share``, 1 for a uniform policy, 0 for a settled one."""
+
+    def decision_entropies(self) -> list[float]:
+        """Give each decision's entropy as a share of its maximum, 1 where there is nothing to choose."""
 
 
 def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:

@@ -77,6 +77,12 @@ class Evolution:
             "population": float(len(self._population)),
         }
 
+    def decision_entropies(self) -> list[float]:
+        """Give the entropy of each decision's choices in the population as a share of its maximum."""
+        return [
+            self._entropy(decision) / math.log(size) if size > 1 else 1.0 for decision, size in enumerate(self._sizes)
+        ]
+
     def _propose(self) -> Proposal:
         self._asked += 1
         beginning = max(self._asked - 1, len(self._population)) < self._options.population

@@ -1,7 +1,9 @@
 """The mathematics of the policy gradient, as pure functions."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import torch
 from torch import Tensor
@@ -9,6 +11,8 @@ from torch import Tensor
 # A ratio this near to 1 (in nats) is rounding: the policy has not moved since it proposed. Counted as exactly 1, so
 # that a run replayed from its tokens, without log-probabilities, repeats the same updates bit for bit.
 SAME_POLICY_NATS = 1e-3
+
+LARGEST_LOG_RATIO = 20.0  # nats; past it a ratio would overflow, and the gradient not be a number
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,17 @@ def advantages(rewards: Sequence[float], baseline: float, scale: float = 1.0) ->
     return [(reward - baseline) / max(scale, floor) for reward in rewards]
 
 
+def rank_advantages(rewards: Sequence[float], recent: Sequence[float]) -> list[float]:
+    """Return the normal quantile of each reward's rank among recent ones, itself included; equal rewards have 0.
+
+    Ranks bear outliers, and any scale; normal scores as in Blom 1958, with a half for his 3/8.
+    """
+    normal, ordered = NormalDist(), sorted(recent)
+    middles = [(bisect_left(ordered, reward) + bisect_right(ordered, reward)) / 2 for reward in rewards]
+    low, high = 0.5 / len(ordered), 1 - 0.5 / len(ordered)
+    return [normal.inv_cdf(min(max(middle / len(ordered), low), high)) for middle in middles]
+
+
 def policy_gradient_loss(log_probabilities: Tensor, advantages: Tensor, weights: Tensor) -> Tensor:
     """Return the loss whose gradient is minus REINFORCE's (Williams 1992, theorem 1); arguments are (batch,).
 
@@ -54,11 +69,30 @@ def entropy(log_probabilities: Tensor) -> Tensor:
     return -torch.where(probabilities > 0, probabilities * log_probabilities, 0.0).sum(-1)
 
 
+def settled(then: Tensor, now: Tensor) -> Tensor:
+    """Return the log-probabilities when proposed, (batch,), with those of now where they are unknown or the same."""
+    unmoved = then.isnan() | ((now - then).abs() < SAME_POLICY_NATS)
+    return torch.where(unmoved, now, then)
+
+
 def importance_weights(now: Tensor, then: Tensor, limit: float) -> Tensor:
     """Weigh late results: the ratio of probabilities now to when proposed, cut at the limit (Ionides 2008).
 
-    Both are log-probabilities in nats, (batch,). Where ``then`` is nan (unknown) the weight is 1.
+    Both are log-probabilities in nats, (batch,).
     """
-    change = now.detach() - then
-    change = torch.where(change.isnan() | (change.abs() < SAME_POLICY_NATS), 0.0, change)
-    return change.exp().clamp(max=limit)
+    return (now.detach() - then).exp().clamp(max=limit)
+
+
+def clipped_loss(now: Tensor, then: Tensor, advantages: Tensor, clip: float) -> Tensor:
+    """Return PPO's loss (Schulman et al. 2017, equation 7); arguments are (batch,), log-probabilities in nats."""
+    ratio = (now - then).clamp(max=LARGEST_LOG_RATIO).exp()
+    return -torch.minimum(ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages).mean()
+
+
+def change_of_policy(before: Tensor, after: Tensor) -> Tensor:
+    """Return the divergence of one policy from another in nats, mean over decisions and batch (Kullback-Leibler).
+
+    Both are log-probabilities (batch, decisions, choices).
+    """
+    probabilities = before.exp()
+    return torch.where(probabilities > 0, probabilities * (before - after), 0.0).sum(-1).mean()

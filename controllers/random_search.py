@@ -38,6 +38,10 @@ class RandomSearch:
         """Say that the policy is uniform."""
         return {"entropy": -self._log_probability / len(self._sizes), "entropy_share": 1.0}
 
+    def decision_entropies(self) -> list[float]:
+        """Say that no decision has settled."""
+        return [1.0] * len(self._sizes)
+
     def _draw(self) -> tuple[int, ...]:
         return tuple(self._random.randrange(size) for size in self._sizes)
 

@@ -7,7 +7,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controllers.objective import MovingAverage, advantages, entropy, importance_weights, policy_gradient_loss
+from controllers.objective import (
+    MovingAverage,
+    advantages,
+    change_of_policy,
+    clipped_loss,
+    entropy,
+    importance_weights,
+    policy_gradient_loss,
+    rank_advantages,
+    settled,
+)
 
 rewards = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=20)
 
@@ -96,15 +106,44 @@ def test_importance_weights_are_ratios_of_probabilities_up_to_the_limit() -> Non
     assert importance_weights(now, then, limit=2.0).tolist() == pytest.approx([0.75, 1.0, 2.0])
 
 
-def test_importance_of_an_unknown_probability_is_one() -> None:
-    assert importance_weights(torch.tensor([-50.0]), torch.tensor([math.nan]), limit=2.0).tolist() == [1.0]
+def test_an_unknown_probability_counts_as_that_of_now() -> None:
+    assert settled(torch.tensor([math.nan]), torch.tensor([-50.0])).tolist() == [-50.0]
 
 
-def test_importance_of_a_policy_that_only_rounding_moved_is_exactly_one() -> None:
-    assert importance_weights(torch.tensor([-42.0]), torch.tensor([-42.0001]), limit=2.0).tolist() == [1.0]
+def test_a_probability_that_only_rounding_moved_counts_as_that_of_now() -> None:
+    assert settled(torch.tensor([-42.0001]), torch.tensor([-42.0])).tolist() == [-42.0]
+    assert settled(torch.tensor([-43.0]), torch.tensor([-42.0])).tolist() == [-43.0]
 
 
 @given(now=st.floats(-500, 0), then=st.floats(-500, 0), limit=st.floats(0.1, 10))
 def test_importance_weights_are_never_negative_nor_above_the_limit(now: float, then: float, limit: float) -> None:
     weight = importance_weights(torch.tensor([now]), torch.tensor([then]), limit).item()
     assert 0 <= weight <= limit * (1 + 1e-6)
+
+
+def test_rank_advantages_are_normal_scores_among_recent_rewards() -> None:
+    # Of 1, 2, 3, 4 the reward 4 has rank 4, less a half: the quantile of 3.5 / 4 is 1.1503. Ties lie in their middle.
+    assert rank_advantages([4.0, 1.0], [1.0, 2.0, 3.0, 4.0]) == pytest.approx([1.1503, -1.1503], abs=1e-4)
+    assert rank_advantages([5.0, 5.0], [5.0, 5.0, 5.0]) == pytest.approx([0.0, 0.0])
+
+
+def test_the_clipped_loss_stops_gaining_where_the_policy_has_moved_far() -> None:
+    # Ratios e^0.5 = 1.65 and e^-0.5 = 0.61. The first is cut at 1.2, the second is not.
+    now, then = torch.tensor([-1.0, -1.5]), torch.tensor([-1.5, -1.0])
+    loss = clipped_loss(now, then, torch.tensor([1.0, 1.0]), clip=0.2)
+    assert float(loss) == pytest.approx(-(1.2 + 0.6065) / 2, abs=1e-4)
+
+
+def test_the_clipped_loss_has_a_gradient_where_the_ratio_would_overflow() -> None:
+    now = torch.tensor([-1.0, -2.0], requires_grad=True)
+    loss = clipped_loss(now, torch.tensor([-200.0, -2.0]), torch.tensor([1.0, 1.0]), clip=0.2)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert now.grad is not None
+    assert now.grad.tolist() == [0.0, -0.5]  # the first is far past the clip; the second has ratio 1
+
+
+def test_the_change_of_a_policy_is_its_divergence_a_decision() -> None:
+    # From even odds to 3 : 1: 0.5 ln(0.5 / 0.75) + 0.5 ln(0.5 / 0.25) = 0.1438 nats.
+    before, after = torch.tensor([[[0.5, 0.5]]]).log(), torch.tensor([[[0.75, 0.25]]]).log()
+    assert float(change_of_policy(before, after)) == pytest.approx(0.1438, abs=1e-4)
+    assert float(change_of_policy(before, before)) == 0.0

@@ -10,7 +10,7 @@ from search_spaces import InputError
 
 
 def test_names_are_sorted() -> None:
-    assert names() == ["evolution", "random", "reinforce"]
+    assert names() == ["evolution", "ppo", "random", "reinforce"]
 
 
 def test_an_unknown_controller_is_refused_with_those_known() -> None:
@@ -24,7 +24,7 @@ def test_an_unknown_option_is_refused_with_the_one_meant() -> None:
 
 
 def test_an_option_far_from_all_lists_those_known() -> None:
-    with pytest.raises(InputError, match="known are baseline_decay, entropy_weight, hidden"):
+    with pytest.raises(InputError, match="known are baseline_decay, bias_rate, boldness"):
         create("reinforce", (2, 3), options={"zzz": 1})
 
 
@@ -46,6 +46,8 @@ def test_random_takes_no_options() -> None:
         ("hidden", 2.5, "must be a whole number, got 2.5"),
         ("importance_limit", 0, "importance_limit must be more than 0"),
         ("normalise_advantages", 1, "must be true or false, got 1"),
+        ("screen", -1, "screen must be at least 0, got -1"),
+        ("elites", 0, "elites must be at least 1, got 0"),
     ],
 )
 def test_an_option_of_the_wrong_type_or_range_is_refused(option: str, value: object, message: str) -> None:

@@ -1,0 +1,98 @@
+"""What a controller has proposed and been told."""
+
+import itertools
+import math
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from controllers.contract import Results
+
+Tokens = tuple[int, ...]
+
+TRIES = 200  # uniform draws for a network that was never proposed, before all that are left are listed
+
+
+class Memory:
+    """The networks proposed so far, and the mean reward of each that was told, in the order of their first result."""
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        self._sizes = tuple(sizes)
+        self._cardinality = math.prod(sizes)
+        self._proposed: set[Tokens] = set()
+        self._sums: dict[Tokens, tuple[float, int]] = {}
+        self._all: list[float] = []
+
+    def __len__(self) -> int:
+        """How many networks have a reward."""
+        return len(self._sums)
+
+    def __contains__(self, tokens: Tokens) -> bool:
+        """Whether a network was proposed or told."""
+        return tokens in self._proposed
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether no network is left that was never proposed."""
+        return len(self._proposed) >= self._cardinality
+
+    @property
+    def networks(self) -> list[Tokens]:
+        """The networks that have a reward."""
+        return list(self._sums)
+
+    @property
+    def rewards(self) -> list[float]:
+        """The mean reward of each network."""
+        return [total / count for total, count in self._sums.values()]
+
+    def recent(self, count: int) -> list[float]:
+        """Give the last rewards as they were told."""
+        return self._all[-count:]
+
+    def note(self, tokens: Tokens) -> None:
+        """Remember that a network was proposed."""
+        self._proposed.add(tokens)
+
+    def add(self, results: Results) -> list[Tokens]:
+        """Take results in; give the networks that had none before."""
+        new = []
+        for proposal, reward in results:
+            tokens = tuple(proposal.tokens)
+            total, count = self._sums.get(tokens, (0.0, 0))
+            if not count:
+                new.append(tokens)
+            self._sums[tokens] = total + float(reward), count + 1
+            self._proposed.add(tokens)
+            self._all.append(float(reward))
+        return new
+
+    def best(self, count: int) -> list[Tokens]:
+        """Give the networks with the highest rewards, best first; of equals the earlier one."""
+        return sorted(self._sums, key=lambda tokens: -self._sums[tokens][0] / self._sums[tokens][1])[:count]
+
+    def unproposed(self, rng: random.Random) -> Tokens:
+        """Draw a network that was never proposed, all equally likely; any network if none is left."""
+        for _ in range(TRIES):
+            tokens = tuple(rng.randrange(size) for size in self._sizes)
+            if tokens not in self._proposed or self.exhausted:
+                return tokens
+        every = itertools.product(*(range(size) for size in self._sizes))
+        return rng.choice([tokens for tokens in every if tokens not in self._proposed])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give all of it in plain types."""
+        return {
+            "proposed": [list(tokens) for tokens in sorted(self._proposed)],
+            "networks": [list(tokens) for tokens in self._sums],
+            "sums": [total for total, _ in self._sums.values()],
+            "counts": [count for _, count in self._sums.values()],
+            "told": list(self._all),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a saved state."""
+        self._proposed = {tuple(tokens) for tokens in state["proposed"]}
+        pairs = zip(state["sums"], state["counts"], strict=True)
+        self._sums = {tuple(tokens): pair for tokens, pair in zip(state["networks"], pairs, strict=True)}
+        self._all = list(state["told"])
