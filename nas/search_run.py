@@ -13,10 +13,9 @@ from nas.config import SearchConfig
 from nas.display import SearchDisplay
 from nas.environment import describe_environment
 from nas.evaluation import Evaluation, begin_evaluation, resume_evaluation
-from nas.points import Points
 from nas.recorded import check_free, read_config, write_config
 from nas.report import write_report
-from nas.rewards import make_reward
+from nas.rewards import Reward, known_rewards, make_reward
 from nas.run_folder import RunFolder
 from nas.search import PolicyUpdate, Search, SearchFailedError, Trial
 from nas.summary import Summary
@@ -72,12 +71,11 @@ class SearchRun:
 
         config = self.config
         torch.set_num_threads(1)  # the policy is small: threads would only take cores from the children
-        points = self.evaluation.points
-        controller = _controller(config, points)
+        controller = _controller(config, self.evaluation)
         search = Search(
-            points=points,
+            points=self.evaluation.points,
             controller=controller,
-            reward=make_reward(config.reward, config.target_ms, config.w),
+            reward=_reward(config),
             trials=config.trials,
             batch=config.batch,
             on_trial=note_trial,
@@ -96,7 +94,7 @@ def begin(path: Path, config: SearchConfig, console: Console) -> SearchRun:
     check_free(path)
     evaluation, said = begin_evaluation(config, console)
     config = evaluation.config
-    _controller(config, evaluation.points)
+    _controller(config, evaluation)
     facts = describe_environment() | {"fingerprints": dict(evaluation.fingerprints())}
     folder = RunFolder.create(path, config, None if config.space is None else space_text(config.space), facts)
     for line in [*said, f"run folder: {path}"]:
@@ -130,5 +128,12 @@ def _recorded_space(folder: RunFolder, config: SearchConfig) -> SearchSpace | No
     return space
 
 
-def _controller(config: SearchConfig, points: Points) -> Controller:
-    return create(config.controller, points.sizes, config.seed, config.controller_options or None)
+def _controller(config: SearchConfig, evaluation: Evaluation) -> Controller:
+    """Make the controller, and tell it what the latencies alone say of rewards."""
+    known = known_rewards(_reward(config), evaluation.latency_ms)
+    options = config.controller_options or None
+    return create(config.controller, evaluation.points.sizes, config.seed, options, known)
+
+
+def _reward(config: SearchConfig) -> Reward:
+    return make_reward(config.reward, config.target_ms, config.w)
