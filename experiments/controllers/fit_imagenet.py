@@ -60,9 +60,9 @@ def on_log_error(model: RegressorMixin) -> RegressorMixin:
     )
 
 
-def smooth(penalty: float) -> RegressorMixin:
+def smooth() -> RegressorMixin:
     """Return the kernel ridge of imagenet.py; its targets are centred, as it has no intercept."""
-    model = KernelRidge(alpha=penalty, kernel="rbf", gamma=GAMMA)
+    model = KernelRidge(alpha=PENALTY, kernel="rbf", gamma=GAMMA)
     return TransformedTargetRegressor(model, transformer=StandardScaler(with_std=False))
 
 
@@ -74,8 +74,8 @@ def accuracy_models() -> dict[str, tuple[RegressorMixin, Callable[[Networks], Ar
         "ridge on choices, log error": (on_log_error(RidgeCV(RIDGE)), encode),
         "ridge on pairs": (RidgeCV(RIDGE), of_pairs),
         "ridge on pairs, log error": (on_log_error(RidgeCV(RIDGE)), of_pairs),
-        "kernel ridge (RBF)": (smooth(PENALTY), encode),
-        "kernel ridge (RBF), log error": (on_log_error(smooth(PENALTY)), encode),
+        "kernel ridge (RBF)": (smooth(), encode),
+        "kernel ridge (RBF), log error": (on_log_error(smooth()), encode),
         "SVR (RBF), log error": (on_log_error(SVR(C=1, gamma=0.01, epsilon=0.01)), encode),
         "gradient boosting, log error": (on_log_error(slowly), encode),
         "histogram gradient boosting, log error": (on_log_error(boosted), encode),
@@ -89,13 +89,25 @@ def latency_models() -> dict[str, tuple[RegressorMixin, Callable[[Networks], Arr
     return {
         "ridge on blocks": (RidgeCV(RIDGE), of_blocks),
         "ridge on blocks, log": (TransformedTargetRegressor(RidgeCV(RIDGE), **log), of_blocks),
-        "kernel ridge (RBF), log": (TransformedTargetRegressor(smooth(PENALTY), **log), encode),
+        "kernel ridge (RBF), log": (TransformedTargetRegressor(smooth(), **log), encode),
     }
 
 
-def held_out(model: RegressorMixin, features: Array, values: Array) -> Array:
-    """Return each network's value as predicted by models that did not see it."""
-    return cross_val_predict(model, features, values, cv=KFold(5, shuffle=True, random_state=0))
+def held_out(model: RegressorMixin, features: Array, values: Array, every: int = 1) -> Array:
+    """Return each network's value as predicted by models that saw four fifths of the others, or one in so many."""
+    folds = KFold(5, shuffle=True, random_state=0).split(features)
+    return cross_val_predict(model, features, values, cv=[(train[::every], test) for train, test in folds])
+
+
+def noise(networks: Networks, accuracy: Array) -> float:
+    """Return the standard deviation of what no network of the sample says of a held-out one's accuracy.
+
+    The squared error of the model falls with the sample; what stays, if the rest falls as one over its size, is twice
+    that of the sample less that of half of it. An upper bound for the noise of a training, if the rest falls slower.
+    """
+    squares = [(accuracy - held_out(on_log_error(smooth()), encode(networks), accuracy, n)) ** 2 for n in (1, 2)]
+    whole, half = (square.mean() for square in squares)
+    return float(max(2 * whole - half, 0) ** 0.5)
 
 
 def line(name: str, values: Array, predicted: Array, unit: float) -> str:
@@ -137,8 +149,9 @@ def write(out: Path, networks: Networks, measured: dict[str, Array]) -> None:
     """Fit the best of them to all networks, and write them."""
     values, support = raised(measured["accuracy"]), encode(networks)
     chosen = KernelRidge(alpha=PENALTY, kernel="rbf", gamma=GAMMA).fit(support, values - values.mean())
-    left = measured["accuracy"] - held_out(on_log_error(smooth(PENALTY)), support, measured["accuracy"])
-    arrays = {"support": support, "weights": chosen.dual_coef_, "centre": values.mean(), "spread": left.std()}
+    spread = noise(networks, measured["accuracy"])
+    print(f"\nnoise of one training: {100 * spread:.2f} points")
+    arrays = {"support": support, "weights": chosen.dual_coef_, "centre": values.mean(), "noise": spread}
     for device in DEVICES:
         blocks = RidgeCV(RIDGE).fit(of_blocks(networks), measured[f"lat_{device}_ms"])
         arrays[f"{device}_block_ms"] = blocks.coef_.reshape(BLOCKS, -1)

@@ -57,7 +57,7 @@ class Model:
     centre: float  # of -log(CEILING - accuracy)
     block_ms: Array  # (blocks, codes)
     overhead_ms: float
-    spread: float  # standard deviation of what the accuracy model leaves unexplained on held-out networks
+    noise: float  # standard deviation of the accuracy of one training
 
     def accuracy(self, networks: Networks) -> Array:
         """Return accuracies."""
@@ -79,7 +79,7 @@ def read(path: Path, device: str) -> Model:
             float(file["centre"]),
             file[f"{device}_block_ms"],
             float(file[f"{device}_overhead_ms"]),
-            float(file["spread"]),
+            float(file["noise"]),
         )
 
 
@@ -101,7 +101,7 @@ def task(name: str, path: Path, device: str, percentile: float, w: float) -> Tas
     def latency(tokens: Tokens) -> float:
         return float(model.latency_ms(np.array([tokens]))[0])
 
-    made = Task(name, SIZES, accuracy, lambda t, seed: drawn_error(t, seed, model.spread), latency, target, w)
+    made = Task(name, SIZES, accuracy, lambda t, seed: drawn_error(t, seed, model.noise), latency, target, w)
     best = _remembered(
         path.with_suffix(".best.json"), name, lambda: search(model, lambda a, ms: a * (ms / target) ** w)
     )
