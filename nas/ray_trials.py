@@ -13,11 +13,11 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import ray
 from ray import tune
@@ -26,7 +26,9 @@ from ray.tune.search import Searcher
 
 from nas.loop import Candidate, Trials
 from nas.search import Outcome
-from search_spaces import Arch, InputError, arch_from_dict, arch_to_dict
+from search_spaces import Arch, FileError, InputError, arch_from_dict, arch_to_dict
+
+Result = TypeVar("Result")
 
 
 class Evaluator(Protocol):
@@ -93,7 +95,11 @@ def ray_cluster(address: str | None) -> Iterator[str]:
 
 
 def run_on_ray(trials: Trials[Candidate], evaluate: Evaluator, placement: Placement) -> TrialClock:
-    """Run trials on the Ray cluster that this process is connected to, until they are done."""
+    """Run trials on the Ray cluster that this process is connected to, until they are done.
+
+    What ``trials`` raise ends it, once those that run are done. So does a ``FileError`` of an evaluator: no other try
+    mends a full disk, and it is no fault of the network's.
+    """
     clock = TrialClock()
     if trials.done:
         return clock
@@ -115,6 +121,8 @@ def run_on_ray(trials: Trials[Candidate], evaluate: Evaluator, placement: Placem
             run_config=tune.RunConfig(name="search", storage_path=storage, verbose=0),
         )
         tuner.fit()
+    if adapter.fault is not None:
+        raise adapter.fault
     return clock
 
 
@@ -162,6 +170,8 @@ class _ChildTrial(tune.Trainable):
         try:
             arch = arch_from_dict(self._candidate["arch"])
             outcome = self._evaluate(arch, self._candidate["key"])
+        except FileError as error:
+            return {"done": True, "file_error": str(error)}
         except Exception as error:  # a failed child is an outcome, never an exception in the driver
             seconds, text = time.monotonic() - start, f"{type(error).__name__}: {error}"
             outcome = Outcome(None, seconds, text, network_fault=False)  # the network's own faults are outcomes already
@@ -182,7 +192,8 @@ class _SearchAdapter(Searcher):
     """Joins `Trials` to Tune.
 
     Tune pickles its searcher when it starts and saves it now and then. The copy holds nothing: what is to survive is in
-    the run folder, and the object that Tune goes on to use is this one.
+    the run folder, and the object that Tune goes on to use is this one. What a searcher raises, Tune logs and goes on:
+    it is kept in ``fault``, and nothing more is suggested.
     """
 
     def __init__(self, trials: Trials[Candidate], workers: int, clock: TrialClock, outcomes: Any) -> None:
@@ -191,19 +202,20 @@ class _SearchAdapter(Searcher):
         self._workers = workers
         self._clock = clock
         self._outcomes = outcomes
+        self.fault: Exception | None = None
         self._count = 0  # of the outcomes
         self._running: dict[str, int | None] = {}  # Tune's name of a trial -> ours; None where a worker waits
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         trials = self._live()
         finished: Any = Searcher.FINISHED  # a string, which ray's own types leave out
-        if trials.done:
+        if self.fault is not None or trials.done:
             return finished  # type: ignore[no-any-return]
         if len(self._running) >= self._workers:
             return None
-        candidate = trials.next()
+        candidate = self._guarded(trials.next)
         if candidate is None:
-            if trials.done:
+            if self.fault is not None or trials.done:
                 return finished
             self._running[trial_id] = None
             return {"after": self._count}
@@ -221,14 +233,27 @@ class _SearchAdapter(Searcher):
         trial = self._running.pop(trial_id)
         if trial is None:
             return
-        if error or not result:
-            outcome = Outcome(None, 0.0, "the worker process died", network_fault=False)
-        else:
-            outcome = Outcome(**{field.name: result[field.name] for field in fields(Outcome)})
-        self._clock.add(outcome.seconds, time.monotonic())
-        self._live().finish(trial, outcome)
+        self._guarded(lambda: self._take(trial, {} if error else result or {}))
         self._count += 1
         self._outcomes.add.remote()
+
+    def _take(self, trial: int, result: dict[str, Any]) -> None:
+        if "file_error" in result:
+            raise FileError(result["file_error"])
+        if result:
+            outcome = Outcome(**{field.name: result[field.name] for field in fields(Outcome)})
+        else:
+            outcome = Outcome(None, 0.0, "the worker process died", network_fault=False)
+        self._clock.add(outcome.seconds, time.monotonic())
+        self._live().finish(trial, outcome)
+
+    def _guarded(self, call: Callable[[], Result]) -> Result | None:
+        """Call, and keep what it raises."""
+        try:
+            return call()
+        except Exception as error:
+            self.fault = self.fault or error
+            return None
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
         return True
@@ -240,7 +265,7 @@ class _SearchAdapter(Searcher):
         raise RuntimeError("trials are resumed from their run folder, not by Tune")
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_trials": None, "_clock": None, "_outcomes": None}
+        return self.__dict__ | {"_trials": None, "_clock": None, "_outcomes": None, "fault": None}
 
     def _live(self) -> Trials[Candidate]:
         if self._trials is None:

@@ -15,7 +15,7 @@ from nas.points import SpacePoints
 from nas.ray_trials import Placement, TrialClock, _SearchAdapter, ray_cluster, run_on_ray
 from nas.rewards import make_reward
 from nas.search import Outcome, Search
-from search_spaces import Arch, InputError, count, load_space, reference
+from search_spaces import Arch, FileError, InputError, count, load_space, reference
 
 TINY = load_space(Path(__file__).parent.parent / "spaces" / "tiny.yaml")
 
@@ -149,6 +149,37 @@ def test_a_child_that_raises_and_a_worker_that_dies_are_failed_trials_after_a_se
     assert raised
     assert all(trial.state == "failed" and trial.reward is None for trial in raised)
     assert any(trial.state == "finished" for trial in recorded)
+
+
+class FullDisk:
+    """Fails as a disk does that is full, for the second trial."""
+
+    def __call__(self, arch, key):
+        if key == "2":
+            raise FileError("no room; make some")
+        return Outcome(0.5, 0.01)
+
+
+def test_a_disk_that_is_full_on_a_worker_ends_the_run_and_is_no_outcome(cluster):
+    rounds = Rounds(rounds=1, each=9)
+    with pytest.raises(FileError, match="no room; make some"):
+        run_on_ray(rounds, FullDisk(), Placement(workers=1, cpus_per_trial=1))
+    assert rounds.finished == 1
+
+
+@dataclass
+class Unwritable(Rounds):
+    """Trials that cannot be recorded from the second one on; of the first round, the last one ends it."""
+
+    def finish(self, trial, outcome):
+        if self.finished == 1:
+            raise FileError("cannot record it")
+        super().finish(trial, outcome)
+
+
+def test_what_the_trials_raise_ends_the_run_also_for_a_worker_that_waits(cluster):
+    with pytest.raises(FileError, match="cannot record it"):
+        run_on_ray(Unwritable(rounds=2, each=2), QuickEvaluator(), Placement(workers=2, cpus_per_trial=1))
 
 
 def test_a_trial_that_could_never_start_is_refused(cluster):
