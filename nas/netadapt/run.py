@@ -23,7 +23,7 @@ from nas.network import build
 from nas.run_folder import RunFolder
 from nas.search import SearchFailedError, child_seed
 from nas.training import accuracy, train
-from search_spaces import proxy_arch
+from search_spaces import FileError, proxy_arch
 
 
 @dataclass(slots=True)
@@ -49,6 +49,11 @@ class AdaptRun:
         except KeyboardInterrupt:
             self.console.print(f"stopped; go on with: nas-adapt --resume {self.folder.path}", soft_wrap=True)
             raise
+        except OSError as error:
+            raise FileError(
+                f"cannot write to {self.folder.path}: {error.strerror or error}; make room, then go on with: nas-adapt "
+                f"--resume {self.folder.path}"
+            ) from error
         return summary
 
     def _seed_step(self) -> Kept:
@@ -115,7 +120,7 @@ class AdaptRun:
     def _judge(self) -> FineTuning:
         config = self.config
         return FineTuning(
-            self.folder,
+            AdaptFolder(self.folder.path.resolve()),  # a worker on Ray has a folder of its own to work in
             load_classifier(self.folder.weights(0)).arch,
             self.data,
             config.recipe,

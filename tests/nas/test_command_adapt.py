@@ -1,6 +1,7 @@
 """`nas-adapt`, through the real command, on digits."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -131,6 +132,33 @@ def test_a_finished_run_that_is_resumed_says_the_same_again(whole_run, monkeypat
     assert run(monkeypatch, "--resume", whole_run, "--json") == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["reached"] is True
     assert (whole_run / "adapted.yaml").read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("room", "said"),  # in bytes for a file: weights take 56,000, a page more than a million
+    [(40_000, "cannot write {}/weights/001-"), (500_000, "cannot write to {}: File too large; make room, then go on")],
+)
+def test_a_disk_that_fills_is_one_line_and_what_was_there_is_gone_on_with(
+    whole_run, tmp_path, monkeypatch, capsys, room, said
+):
+    resource = pytest.importorskip("resource", reason="limits on file sizes are POSIX's")
+    out = tmp_path / "full"
+    shutil.copytree(whole_run, out)
+    for path in (out / "report.html", out / "adapted.yaml", out / "adapted.pt", *out.glob("weights/00[1-9].pt")):
+        path.unlink()
+    seed_alone = (out / "steps.jsonl").read_text().splitlines(keepends=True)[0]
+    (out / "steps.jsonl").write_text(seed_alone)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+    try:
+        line = refused(monkeypatch, capsys, "--resume", out, "--workers", "1")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert said.format(out) in line
+    assert "--resume" in line
+    assert run(monkeypatch, "--resume", out, "--workers", "1") == 0
+    assert lines_of(out / "steps.jsonl") == lines_of(whole_run / "steps.jsonl")
+    assert not list(out.glob("**/.*.pt"))
 
 
 def test_a_seed_without_weights_is_trained_first_and_one_within_the_target_is_left_as_it_is(

@@ -1,6 +1,7 @@
 """NetAdapt's proposals on real Ray: two workers come to what one process comes to."""
 
 import json
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -28,11 +29,12 @@ def adapted(folder, checkpoint, workers):
 
 
 @pytest.mark.skipif(available_cores() < 2, reason="two workers need two cores")
-def test_two_workers_on_ray_find_what_this_process_finds(tmp_path):
+def test_two_workers_on_ray_find_what_this_process_finds(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # folders as people name them; workers on Ray have others to work in
     data, arch, recipe = load_data("digits", 12, train_images=200), proxy_arch(ARCH, 12, 10), Recipe(8, flip=False)
-    save_classifier(tmp_path / "seed.pt", arch, data, recipe, train(arch, data, recipe, 0, threads=1))
-    alone, expected = adapted(tmp_path / "one", tmp_path / "seed.pt", 1)
-    together, accuracies = adapted(tmp_path / "two", tmp_path / "seed.pt", 2)
+    save_classifier(Path("seed.pt"), arch, data, recipe, train(arch, data, recipe, 0, threads=1))
+    alone, expected = adapted(Path("one"), Path("seed.pt"), 1)
+    together, accuracies = adapted(Path("two"), Path("seed.pt"), 2)
     assert {key: accuracies[key] for key in expected} == expected  # others are guesses that came to nothing
     assert len(expected) > 5
     assert (together.steps, together.latency_ms, together.accuracy) == (alone.steps, alone.latency_ms, alone.accuracy)
