@@ -88,7 +88,8 @@ class RunFolder:
     def append_update(self, update: PolicyUpdate) -> None:
         """Write one policy update; a replay of the trials writes it again, so it may be lost."""
         row = asdict(update)
-        self._append(UPDATES, row | row.pop("diagnostics"), False)
+        entropies = [round(share, 4) for share in row.pop("decision_entropies")]
+        self._append(UPDATES, row | row.pop("diagnostics") | {"decision_entropies": entropies}, False)
 
     def read_trials(self) -> list[Trial]:
         """Read all trials in the order in which they finished; a last line that a kill cut short is left out.

@@ -89,12 +89,16 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class PolicyUpdate:
-    """One learning step of the controller: after how many trials, on what mean reward, and its state afterwards."""
+    """One learning step of the controller: after how many trials, on what mean reward, and its state afterwards.
+
+    ``decision_entropies`` are shares of each decision's maximum; empty in runs that did not record them.
+    """
 
     update: int
     trials: int
     mean_reward: float
     diagnostics: dict[str, float]
+    decision_entropies: tuple[float, ...] = ()
 
 
 @dataclass
@@ -229,7 +233,10 @@ class Search:
         self.controller.tell(lessons)
         self._updates += 1
         mean = sum(reward for _, reward in lessons) / len(lessons)
-        self.on_update(PolicyUpdate(self._updates, len(self.results), mean, dict(self.controller.diagnostics())))
+        entropies = tuple(self.controller.decision_entropies())
+        self.on_update(
+            PolicyUpdate(self._updates, len(self.results), mean, dict(self.controller.diagnostics()), entropies)
+        )
 
 
 def child_seed(seed: int, key: str) -> int:

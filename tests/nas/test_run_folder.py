@@ -114,12 +114,13 @@ def test_a_file_that_is_gone_is_named(name, run):
 
 
 def test_updates_are_flat_lines(run):
-    run.append_update(PolicyUpdate(1, 5, 0.7, {"entropy_share": 0.9}))
+    run.append_update(PolicyUpdate(1, 5, 0.7, {"entropy_share": 0.9}, (1.0, 0.81239)))
     assert json.loads((run.path / "updates.jsonl").read_text()) == {
         "update": 1,
         "trials": 5,
         "mean_reward": 0.7,
         "entropy_share": 0.9,
+        "decision_entropies": [1.0, 0.8124],
     }
 
 

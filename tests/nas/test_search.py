@@ -49,6 +49,7 @@ def test_search_evaluates_every_trial_of_the_budget_and_learns_after_each_batch(
     assert search.done
     assert [trial.trial for trial in seen.trials] == list(range(30))
     assert [update.trials for update in seen.updates] == [4, 8, 12, 16, 20, 24, 28]
+    assert {len(update.decision_entropies) for update in seen.updates} == {len(TINY.sizes)}
 
 
 def test_trial_carries_the_reward_of_its_accuracy_and_latency():
@@ -219,6 +220,9 @@ class ListeningController:
 
     def diagnostics(self):
         return {}
+
+    def decision_entropies(self):
+        return [1.0] * len(TINY.sizes)
 
 
 def test_replay_teaches_the_recorded_tokens_where_the_policy_would_propose_others():
