@@ -4,9 +4,9 @@ Written from the module and its Ops rather than traced: in milliseconds, with th
 convolutions and names that are the module's.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -18,7 +18,29 @@ from latency.onnx_model import INPUT, OUTPUT, Layer, Normalisation, onnx_model
 from nas.network import ConvNorm, Network, Normalise
 from search_spaces import Conv
 
+TOLERANCE = 1e-4  # of outputs up to 10; of larger ones a hundred-thousandth, as float32 rounds them more coarsely
+
 _Array = np.ndarray[Any, np.dtype[np.float32]]
+
+
+class Gap(NamedTuple):
+    """How far a file's outputs are from torch's at most, and torch's largest output; both absolute."""
+
+    difference: float
+    largest: float
+
+    @classmethod
+    def between(cls, pairs: Iterable[tuple[_Array, _Array]]) -> "Gap":
+        """Measure it over outputs, torch's first; nan if one is."""
+        gaps = [(np.abs(expected - found).max(), np.abs(expected).max()) for expected, found in pairs]
+        return cls(*np.max(gaps, axis=0).tolist())
+
+    def checked(self, name: str) -> float:
+        """Give the difference; ``RuntimeError`` that names the file if it is more than rounding."""
+        allowed = TOLERANCE * max(1.0, self.largest / 10)
+        if not self.difference <= allowed:  # nan is not
+            raise RuntimeError(f"{name} differs from torch by {self.difference:.2g}, more than {allowed:.2g}")
+        return self.difference
 
 
 def export_onnx(model: Network, path: str | Path, quantisable: bool = False) -> None:
@@ -37,7 +59,8 @@ def export_onnx(model: Network, path: str | Path, quantisable: bool = False) -> 
 def check_onnx(model: nn.Module, path: str | Path, images: np.ndarray[Any, np.dtype[np.uint8]]) -> float:
     """Run torch and ONNX Runtime on the same images; give the largest absolute difference between their logits.
 
-    ``images`` are bytes, (count, resolution, resolution, 3), as in `ImageData`.
+    ``images`` are bytes, (count, resolution, resolution, 3), as in `ImageData`. ``RuntimeError`` if they compute
+    something else.
     """
     pixels = np.ascontiguousarray(np.moveaxis(images, 3, 1).astype(np.float32) / 255)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -47,7 +70,7 @@ def check_onnx(model: nn.Module, path: str | Path, images: np.ndarray[Any, np.dt
     with torch.inference_mode():
         expected = model(torch.from_numpy(pixels).to(next(model.parameters()).device)).float().cpu().numpy()
     model.train(was_training)
-    return float(np.abs(exported - expected).max())
+    return Gap.between([(expected, exported)]).checked(Path(path).name)
 
 
 def folded_layers(model: Network) -> Callable[[int, Conv], Layer]:

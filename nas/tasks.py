@@ -58,7 +58,8 @@ class Exporting(Protocol):
     def export(self, model: nn.Module, path: Path) -> float:
         """Write the network, on the CPU and in evaluation mode, to one file that takes batches of any size.
 
-        Give the largest absolute difference between what torch and ONNX Runtime make of some validation images.
+        Give the largest absolute difference between what torch and ONNX Runtime make of some validation images;
+        ``RuntimeError`` if they compute something else.
         """
         ...
 

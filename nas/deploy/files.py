@@ -20,7 +20,7 @@ from nas.deploy.deployable import Deployable, Scores, WritesTflite, pixels_of, s
 from nas.deploy.memory import peak_memory
 from nas.deploy.shorten import shorten
 from nas.deploy.tflite import TfliteModule
-from nas.finish import ONNX_TOLERANCE as TOLERANCE
+from nas.export import Gap
 from nas.quantise import OnnxModule, default_settings, quantise_best
 from search_spaces import InputError
 
@@ -114,9 +114,8 @@ def write_file(network: Deployable, name: FormatName, folder: Path) -> ModelFile
     try:
         made.write(network, temporary)
         module, images = made.module(temporary), spread(network.data, network.data.validation, COMPARED_IMAGES)
-        difference = largest_difference(network, module, images)
-        if made.exact and not difference <= TOLERANCE:  # nan is not
-            raise RuntimeError(f"{made.file} differs from torch by {difference:.2g}, more than {TOLERANCE:g}")
+        apart = gap(network, module, images)
+        difference = apart.checked(made.file) if made.exact else apart.difference
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -133,15 +132,17 @@ def write_file(network: Deployable, name: FormatName, folder: Path) -> ModelFile
     )
 
 
-def largest_difference(network: Deployable, module: nn.Module, images: NDArray[np.uint8]) -> float:
-    """Give the largest absolute difference of any output between torch and a file's module."""
-    differences: list[float] = []
-    with torch.inference_mode():
+def gap(network: Deployable, module: nn.Module, images: NDArray[np.uint8]) -> Gap:
+    """Measure how far a file's module is from torch."""
+
+    def pairs() -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
         for pixels in _batches(images):
             found = module(pixels)
-            pairs = zip(network.outputs(pixels), found if isinstance(found, tuple) else (found,), strict=True)
-            differences += [float((expected - got).abs().max()) for expected, got in pairs]
-    return float(np.max(differences))  # nan, if one is
+            outputs = zip(network.outputs(pixels), found if isinstance(found, tuple) else (found,), strict=True)
+            yield from ((expected.numpy(), got.numpy()) for expected, got in outputs)
+
+    with torch.inference_mode():
+        return Gap.between(pairs())
 
 
 def _batches(images: NDArray[np.uint8]) -> Iterator[Tensor]:

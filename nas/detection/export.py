@@ -14,7 +14,7 @@ from latency.onnx_model import INPUT, Graph, Layer
 from latency.onnx_model import OUTPUT as LOGITS
 from nas.detection.boxes import CODE_SCALES
 from nas.detection.model import DetectionNetwork
-from nas.export import folded, normalisation_of
+from nas.export import Gap, folded, normalisation_of
 from nas.network import OUTPUT
 from search_spaces import Op
 from search_spaces.arch import INPUT_CHANNELS
@@ -46,7 +46,10 @@ def export_detector(model: DetectionNetwork, path: str | Path, quantisable: bool
 
 
 def check_detector(model: DetectionNetwork, path: str | Path, images: Tensor) -> float:
-    """Run torch and ONNX Runtime on the same images, floats; give the largest absolute difference of any output."""
+    """Run torch and ONNX Runtime on the same images, floats; give the largest absolute difference of any output.
+
+    ``RuntimeError`` if they compute something else.
+    """
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     pixels = np.ascontiguousarray(images.cpu().numpy())
     exported = session.run([LOGITS, BOXES], {INPUT: pixels})
@@ -55,8 +58,8 @@ def check_detector(model: DetectionNetwork, path: str | Path, images: Tensor) ->
     with torch.inference_mode():
         expected = model.predict(images.to(model.anchors.device))
     model.train(was_training)
-    pairs = zip(exported, expected, strict=True)
-    return max(float(np.abs(made - wanted.float().cpu().numpy()).max()) for made, wanted in pairs)
+    pairs = zip((wanted.float().cpu().numpy() for wanted in expected), exported, strict=True)
+    return Gap.between(pairs).checked(Path(path).name)
 
 
 class _Graph(Graph):

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from nas.export import check_onnx, export_onnx
+from nas.export import Gap, check_onnx, export_onnx
 from nas.network import Network, build
 from search_spaces import load_space, proxy_arch, reference, references, shipped_spaces
 from tests.nas.deployed import as_if_trained
@@ -47,7 +47,21 @@ def test_the_check_notices_a_file_of_other_weights(tmp_path: Path) -> None:
     export_onnx(model, tmp_path / "net.onnx")
     with torch.no_grad():
         model.classifier.bias[3] += 1.0
-    assert check_onnx(model, tmp_path / "net.onnx", some_images(2, 32)) == pytest.approx(1.0, abs=1e-4)
+    with pytest.raises(RuntimeError, match=r"net\.onnx differs from torch by 1, more than 0\.0001"):
+        check_onnx(model, tmp_path / "net.onnx", some_images(2, 32))
+
+
+@pytest.mark.parametrize(
+    ("largest", "apart", "same"),
+    [(0.5, 0.9e-4, True), (9.0, 1.1e-4, False), (150.0, 1.4e-3, True), (150.0, 2e-3, False)],
+)
+def test_large_outputs_may_differ_by_what_float32_rounds_them_by(largest: float, apart: float, same: bool) -> None:
+    found = Gap.between([(np.array([-largest, 0.0]), np.array([-largest, apart]))])
+    if same:
+        assert found.checked("net.onnx") == pytest.approx(apart)
+    else:
+        with pytest.raises(RuntimeError, match=r"net\.onnx differs from torch by "):
+            found.checked("net.onnx")
 
 
 def test_the_file_takes_any_batch_of_float_images(tmp_path: Path) -> None:

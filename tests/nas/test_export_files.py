@@ -18,7 +18,7 @@ from nas.deploy.deployable import (
     pixels_of,
     spread,
 )
-from nas.deploy.files import FORMATS, formats_for, largest_difference, write_file
+from nas.deploy.files import FORMATS, formats_for, gap, write_file
 from nas.deploy.memory import peak_memory
 from nas.deploy.shorten import shorten
 from nas.export import export_onnx
@@ -120,9 +120,10 @@ def test_the_difference_is_the_largest_of_all_images_and_nan_where_one_is(tmp_pa
     export_onnx(network.model, tmp_path / "net.onnx")
     with torch.no_grad():
         network.model.classifier.bias[3] += 2.0
-        assert largest_difference(network, OnnxModule(tmp_path / "net.onnx"), images) == pytest.approx(2, abs=1e-4)
+        assert gap(network, OnnxModule(tmp_path / "net.onnx"), images).difference == pytest.approx(2, abs=1e-4)
         network.model.classifier.bias[3] = torch.nan
-    assert np.isnan(largest_difference(network, OnnxModule(tmp_path / "net.onnx"), images))
+    with pytest.raises(RuntimeError, match=r"net\.onnx differs from torch by nan"):
+        gap(network, OnnxModule(tmp_path / "net.onnx"), images).checked("net.onnx")
 
 
 def test_images_are_spread_over_all_that_there_are(digits: Deployable) -> None:
