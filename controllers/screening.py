@@ -5,112 +5,27 @@ search hands over what it knows of rewards before a network is trained, a second
 accuracy; the form that says the rewards left out more truly is used.
 """
 
+import random
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from scipy.stats import norm, rankdata
 from threadpoolctl import ThreadpoolController
 
 from controllers.contract import Known
-from controllers.memory import Memory
-from controllers.reward_model import Array, Encoding, Fitted, Quadratic, RewardModel
+from controllers.judges import Judge, KnownJudge, RewardJudge, known_parts, nearest_new
+from controllers.memory import Memory, Tokens
+from controllers.reward_model import Array, Encoding, Fitted, RewardModel
 from controllers.reward_model import Tokens as TokenArray
-
-Tokens = tuple[int, ...]
 
 FIRST = 10  # rewards from which on the model is used
 CAPACITY = 1000  # networks that the model learns from: the best half and the latest
 TWINS = 256  # networks drawn uniformly, which the proposals are compared with
+STARTS = 3  # networks that one is looked for near where latency is known: asking for it takes time
+DOUBT = 0.4  # share of the boldness where accuracy alone is doubted: over a whole space it varies more than rewards do
 OUTLIER = 3.0  # quartile distances below the median at which an accuracy is cut
-
-
-class Judge(Protocol):
-    """Says what a function drawn from the model makes of networks."""
-
-    def values(self, tokens: TokenArray) -> Array:
-        """Give the value of each network: (n, decisions) to (n,)."""
-        ...
-
-    def after_changes(self, tokens: Tokens) -> Array:
-        """Give the value after each single change of a network, by column of the encoding."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class RewardJudge:
-    """Judges by a function of tokens that stands for the reward."""
-
-    function: Quadratic
-
-    def values(self, tokens: TokenArray) -> Array:
-        return self.function(tokens)
-
-    def after_changes(self, tokens: Tokens) -> Array:
-        one = np.array([tokens])
-        changed: Array = self.function(one)[0] + self.function.changes(one)[0]
-        return changed
-
-
-@dataclass(frozen=True, slots=True)
-class KnownJudge:
-    """Judges by a function of tokens that stands for accuracy, and by what is known of the reward beside it."""
-
-    function: Quadratic
-    known: Known
-
-    def values(self, tokens: TokenArray) -> Array:
-        return self._rewards(self.function(tokens), [tuple(row) for row in tokens.tolist()])
-
-    def after_changes(self, tokens: Tokens) -> Array:
-        one = np.array([tokens])
-        accuracies = self.function(one)[0] + self.function.changes(one)[0]
-        return self._rewards(accuracies, single_changes(self.function.encoding, tokens))
-
-    def _rewards(self, accuracies: Array, networks: Sequence[Tokens]) -> Array:
-        slopes, offsets = known_parts(self.known, networks)
-        rewards: Array = slopes * accuracies + offsets
-        return rewards
-
-
-def known_parts(known: Known, networks: Sequence[Tokens]) -> tuple[Array, Array]:
-    """Ask for slope and offset of each network."""
-    pairs = np.array([known(tokens) for tokens in networks], dtype=np.float64).reshape(-1, 2)
-    return pairs[:, 0], pairs[:, 1]
-
-
-def single_changes(encoding: Encoding, tokens: Tokens) -> list[Tokens]:
-    """Give the network after each single change, by column of the encoding; its own choices give itself."""
-    return [
-        (*tokens[:index], choice, *tokens[index + 1 :])
-        for index, size in enumerate(encoding.sizes)
-        for choice in range(size)
-    ]
-
-
-def climb(judge: Judge, encoding: Encoding, start: Tokens, changes: int) -> Tokens:
-    """Make the best single change so many times, each of another decision; the last may well be for the worse."""
-    tokens = start
-    free = np.array([size > 1 for size in encoding.sizes])
-    for _ in range(min(changes, int(free.sum()))):
-        values = judge.after_changes(tokens)
-        values[~free[encoding.owners]] = -np.inf
-        values[encoding.starts + tokens] = -np.inf
-        column = int(values.argmax())
-        changed = int(encoding.owners[column])
-        tokens = (*tokens[:changed], column - int(encoding.starts[changed]), *tokens[changed + 1 :])
-        free[changed] = False
-    return tokens
-
-
-def nearest_new(judge: Judge, encoding: Encoding, tokens: Tokens, memory: Memory) -> Tokens | None:
-    """Give a network itself if it was never proposed, else its best single change that was not; None without one."""
-    if tokens not in memory:
-        return tokens
-    values, changed = judge.after_changes(tokens), single_changes(encoding, tokens)
-    return next((changed[column] for column in np.argsort(-values).tolist() if changed[column] not in memory), None)
 
 
 def normal_scores(values: Array) -> Array:
@@ -167,13 +82,16 @@ class Screen:
             return self._choose(draws, memory, generator)
 
     def _choose(self, draws: TokenArray, memory: Memory, generator: np.random.Generator) -> Tokens | None:
-        judge = self._judge(generator)
+        judge, rng = self._judge(generator), random.Random(int(generator.integers(2**62)))
         starts = list(self._starts)
         if len(draws):
             starts.append(tuple(draws[int(judge.values(draws).argmax())].tolist()))
+        if isinstance(judge, KnownJudge):
+            starts = rng.sample(starts, min(len(starts), STARTS))
+        changes = generator.geometric(1 / self._changes, len(starts)).tolist()
         ends = [
-            nearest_new(judge, self.encoding, climb(judge, self.encoding, start, changes), memory)
-            for start, changes in zip(starts, generator.geometric(1 / self._changes, len(starts)).tolist(), strict=True)
+            nearest_new(judge, self.encoding, judge.better(start, count, rng), memory)
+            for start, count in zip(starts, changes, strict=True)
         ]
         found = [tokens for tokens in ends if tokens is not None]
         return found[int(judge.values(np.array(found)).argmax())] if found else None
@@ -252,7 +170,7 @@ class Screen:
     def _judge(self, generator: np.random.Generator) -> Judge:
         assert self._scores is not None
         if self._by_accuracy and self._accuracies is not None and self._known is not None:
-            return KnownJudge(self._accuracies.draw(generator, self._boldness), self._known)
+            return KnownJudge(self._accuracies.draw(generator, DOUBT * self._boldness), self._known)
         return RewardJudge(self._scores.draw(generator, self._boldness))
 
     def _mean_judge(self) -> Judge:

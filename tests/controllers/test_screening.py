@@ -1,16 +1,19 @@
 """The reward model's choice of proposals."""
 
 import itertools
+import random
 
 import numpy as np
 import pytest
 
 from controllers import Proposal, create
+from controllers.judges import KnownJudge, RewardJudge, nearest_new
 from controllers.memory import Memory
 from controllers.reward_model import Encoding, Quadratic
-from controllers.screening import KnownJudge, RewardJudge, Screen, climb, nearest_new, normal_scores, without_outliers
+from controllers.screening import Screen, normal_scores, without_outliers
 
 ENCODING = Encoding((2, 3, 2))
+RNG = random.Random(0)
 
 
 def linear(*weights: float) -> Quadratic:
@@ -23,13 +26,13 @@ JUDGE = RewardJudge(linear(0, 1, 0, 2, 1, 0, 3))
 
 def test_climbing_makes_the_best_changes_first_each_of_another_decision() -> None:
     # One-hot columns are scaled by 1/sqrt(1 - 1/2) = 1.41 or 1/sqrt(1 - 1/3) = 1.22: gains of 1.4, 2.4 and 4.2.
-    assert climb(JUDGE, ENCODING, (0, 0, 0), 1) == (0, 0, 1)
-    assert climb(JUDGE, ENCODING, (0, 0, 0), 2) == (0, 1, 1)
-    assert climb(JUDGE, ENCODING, (0, 0, 0), 9) == (1, 1, 1)
+    assert JUDGE.better((0, 0, 0), 1, RNG) == (0, 0, 1)
+    assert JUDGE.better((0, 0, 0), 2, RNG) == (0, 1, 1)
+    assert JUDGE.better((0, 0, 0), 9, RNG) == (1, 1, 1)
 
 
 def test_climbing_leaves_the_best_network_where_it_is_told_to_change_something() -> None:
-    assert climb(JUDGE, ENCODING, (1, 1, 1), 1) == (1, 2, 1)  # the least loss: 1 * 1.22
+    assert JUDGE.better((1, 1, 1), 1, RNG) == (1, 2, 1)  # the least loss: 1 * 1.22
 
 
 def test_a_network_that_was_proposed_gives_way_to_its_best_change_that_was_not() -> None:
@@ -51,7 +54,12 @@ def test_what_is_known_of_rewards_goes_into_the_judgement() -> None:
     judge = KnownJudge(JUDGE.function, lambda tokens: (0.5, -10.0 if tokens[2] else 0.0))
     plain = JUDGE.values(np.array([[0, 0, 1]]))[0]
     assert judge.values(np.array([[0, 0, 1]]))[0] == pytest.approx(0.5 * plain - 10)
-    assert climb(judge, ENCODING, (0, 0, 0), 1) == (0, 1, 0)
+
+
+def test_where_latency_is_known_two_decisions_change_at_once() -> None:
+    # Only networks whose tokens sum to 1 are allowed; no single change of (0, 1, 0) leads to another of them.
+    judge = KnownJudge(JUDGE.function, lambda tokens: (1.0, -10.0 * abs(sum(tokens) - 1)))
+    assert judge.better((0, 1, 0), 1, RNG) == (0, 0, 1)
 
 
 def test_normal_scores_are_quantiles_of_ranks() -> None:
