@@ -55,6 +55,7 @@ class SearchConfig(BaseModel):
     skip_bad_images: bool = False
     controller: str = "reinforce"
     controller_options: dict[str, Any] = {}
+    screen: Annotated[int, Field(ge=0)] | None = None
     trials: Positive = 100
     batch: Positive = 5
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
@@ -79,6 +80,11 @@ class SearchConfig(BaseModel):
     def target(self) -> Target:
         """The latency to land on, and which networks hit it."""
         return Target(self.target_ms, self.tolerance, both_sides=self.reward == "absolute")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The controller's options, ``screen`` among them where it is given."""
+        return self.controller_options | ({} if self.screen is None else {"screen": self.screen})
 
     def resolved(self) -> "SearchConfig":
         """Fill in what depends on the rest: the reward's strength, absolute paths, no flips for digits."""

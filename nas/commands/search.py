@@ -39,7 +39,10 @@ def command(
     accuracies: Annotated[
         str | None, Option(help="For evaluator table: a CSV file with tokens, accuracy and latency_ms.")
     ] = None,
-    controller: Annotated[str | None, Option(help="Who proposes networks: reinforce, evolution or random.")] = None,
+    controller: Annotated[str | None, Option(help="Who proposes networks: reinforce, ppo, evolution, random.")] = None,
+    screen: Annotated[
+        int | None, Option(help="Networks that the reward model looks at before each proposal (64); 0: it has no say.")
+    ] = None,
     reward: Annotated[
         str | None, Option(help="soft, hard (the target is a limit) or absolute (lands on the target).")
     ] = None,
