@@ -92,7 +92,7 @@ def _card(trained: TrainedNetwork, measurements: _Measured, found: Sequence[Foun
         latencies=measurements.latencies,
         training=trained.training,
         found=found,
-        limits=tuple(limits_of(network.task.name, data, measurements.files, chosen_by_validation)),
+        limits=tuple(limits_of(network.task.name, data, measurements.files, found, chosen_by_validation)),
         environment=describe_environment(),
     )
 

@@ -7,9 +7,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from nas.config import SearchConfig
+from nas.netadapt.config import AdaptConfig, command_of
 from nas.recorded import CONFIG, read_config
 from nas.run_folder import TRIALS, RunFolder
-from search_spaces import Arch, FileError, InputError, arch_from_dict, load_arch, read_yaml
+from search_spaces import Arch, FileError, InputError, load_arch, read_yaml
 
 SEED, ADAPTED, PROPOSALS = "seed.yaml", "adapted.yaml", "proposals.jsonl"
 
@@ -19,18 +20,22 @@ class Searched:
     """A search and its winner.
 
     ``command``, in the folder ``run``, makes the same search again. ``hours`` are those of all trials' training, one
-    after another; ``accuracy`` is that of the search's short training, ``latency_ms`` the table's on ``device``.
+    after another; ``accuracy`` is that of the search's short training, ``latency_ms`` the table's on ``device``, for
+    images of ``resolution`` and so many ``classes``, which need not be those that the network was trained for later.
     """
 
     command: str
     run: str
     space: str
     controller: str
+    data: str
     seed: int
     trials: int
     failed: int
     hours: float
     device: str
+    resolution: int
+    classes: int
     target_ms: float
     trial: int
     accuracy: float
@@ -40,15 +45,21 @@ class Searched:
 
 @dataclass(frozen=True, slots=True)
 class Adapted:
-    """A NetAdapt and what it reached; ``trials`` are its proposals, accuracies those on held-out training images."""
+    """A NetAdapt and what it reached; ``trials`` are its proposals, accuracies those on held-out training images.
+
+    Of latencies: see `Searched`.
+    """
 
     command: str
     run: str
+    data: str
     seed: int
     trials: int
     failed: int
     hours: float
     device: str
+    resolution: int
+    classes: int
     target_ms: float
     steps: int
     seed_accuracy: float
@@ -76,7 +87,7 @@ def found_in(folders: Sequence[Path], arch: Arch) -> list[Found]:
     ``InputError`` unless each network is what the next one began with, and the last one ``arch``; resolution and number
     of classes are free.
     """
-    steps = [_step(folder) for folder in folders]
+    steps = [_step(folder, before) for before, folder in zip([None, *folders], folders, strict=False)]
     for step, after in pairwise(steps):
         _check_same(step, after.begun_with, f"what {after.folder} began with")
     for step in steps[-1:]:
@@ -92,12 +103,12 @@ def _check_same(step: _Step, wanted: Arch | None, name: str) -> None:
         )
 
 
-def _step(folder: Path) -> _Step:
+def _step(folder: Path, before: Path | None) -> _Step:
     try:
         if (folder / TRIALS).is_file():
             return _searched(folder)
         if (folder / ADAPTED).is_file():
-            return _adapted(folder)
+            return _adapted(folder, "SEED" if before is None else before.resolve().name)
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
@@ -111,36 +122,43 @@ def _searched(path: Path) -> _Step:
     if seed is None:
         raise FileError(f"the search in {path} has no {SEED} yet; go on with: nas-search --resume {path}")
     config, trials = read_config(SearchConfig, path, "nas-search"), folder.read_trials()
+    made = load_arch(path / SEED)
     found = Searched(
         command=f"nas-search --config {CONFIG}",
         run=path.resolve().name,
         space=str(seed["space"]),
         controller=config.controller,
+        data=_data_name(config.data),
         seed=config.seed,
         trials=len(trials),
         failed=sum(trial.state == "failed" for trial in trials),
         hours=sum(trial.seconds for trial in trials) / 3600,
-        device=config.device,
+        device=Path(config.device).name,
+        resolution=made.resolution,
+        classes=made.classes,
         target_ms=config.target_ms,
         trial=int(seed["trial"]),
         accuracy=float(seed["accuracy"]),
         latency_ms=float(seed["latency_ms"]),
         reward=float(seed["reward"]),
     )
-    return _Step(path, found, None, load_arch(path / SEED))
+    return _Step(path, found, None, made)
 
 
-def _adapted(path: Path) -> _Step:
-    told, config = read_yaml(path / ADAPTED), read_yaml(path / CONFIG)
+def _adapted(path: Path, seed: str) -> _Step:
+    told, config = read_yaml(path / ADAPTED), read_config(AdaptConfig, path, "nas-adapt")
     proposals = [json.loads(line) for line in _lines(path / PROPOSALS)]
     found = Adapted(
-        command="nas-adapt",
+        command=command_of(config, seed, float(told["seed_latency_ms"])),
         run=path.resolve().name,
-        seed=int(config["seed"]),
+        data=_data_name(config.data),
+        seed=config.seed,
         trials=len(proposals),
         failed=sum(proposal["accuracy"] is None for proposal in proposals),
         hours=sum(float(proposal["seconds"]) for proposal in proposals) / 3600,
         device=str(told["device"]),
+        resolution=config.arch.resolution,
+        classes=config.arch.classes,
         target_ms=float(told["target_ms"]),
         steps=int(told["steps"]),
         seed_accuracy=float(told["seed_accuracy"]),
@@ -148,7 +166,12 @@ def _adapted(path: Path) -> _Step:
         accuracy=float(told["accuracy"]),
         latency_ms=float(told["latency_ms"]),
     )
-    return _Step(path, found, arch_from_dict(config["arch"], str(path / CONFIG)), load_arch(path / ADAPTED))
+    return _Step(path, found, config.arch, load_arch(path / ADAPTED))
+
+
+def _data_name(data: str) -> str:
+    """Name images as `nas.data` does."""
+    return Path(data).stem if Path(data).suffix.lower() == ".zip" else Path(data).name
 
 
 def _lines(path: Path) -> Iterable[str]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from nas.deploy.card import Data
 from nas.deploy.files import CALIBRATION_IMAGES, ModelFile
+from nas.deploy.found import Found, Searched
 
 _CLOSED = {
     "classification": "Of an image of anything else than its classes it still names one of them.",
@@ -12,7 +13,9 @@ _CLOSED = {
 }
 
 
-def limits_of(task: str, data: Data, files: Sequence[ModelFile], chosen_by_validation: bool) -> Iterator[str]:
+def limits_of(
+    task: str, data: Data, files: Sequence[ModelFile], found: Sequence[Found], chosen_by_validation: bool
+) -> Iterator[str]:
     """Yield the limits, a sentence or two each."""
     yield _CLOSED[task] + " Its outputs are scores, not calibrated probabilities."
     yield (
@@ -21,6 +24,11 @@ def limits_of(task: str, data: Data, files: Sequence[ModelFile], chosen_by_valid
     )
     if chosen_by_validation:
         yield "The epoch was chosen by the figure on those same images, so that figure is a little flattering."
+    if any(isinstance(step, Searched) and step.data == data.name for step in found):
+        yield (
+            "The search compared architectures on those same images, or some of them: for that, too, the figure is a "
+            "little flattering. Images that nothing was chosen by would tell."
+        )
     yield "No attacks and no damaged images were tried. Where people's safety hangs on it, that takes further tests."
     if any(file.dtype == "int8" for file in files):
         yield (

@@ -1,6 +1,7 @@
 """What a NetAdapt is asked to do: every number of it, as its folder records them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
@@ -12,6 +13,8 @@ from search_spaces import Arch, check
 
 # as short as the children's, from a network that is trained already: no warm-up, and a rate that does not undo it
 FINE_TUNING = Recipe(epochs=1, learning_rate=0.02, warm_up=0.0, label_smoothing=0.0)
+
+_OPTIONS = ("select", "keep", "steps", "held_out", "train_images", "seed")
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -44,6 +47,19 @@ class AdaptConfig:
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     recipe: Recipe = FINE_TUNING
     seed_recipe: Recipe = FINAL
+
+
+def command_of(config: AdaptConfig, seed: str, seed_ms: float) -> str:
+    """Give the command that does the same again from ``seed``, a run's folder; paths are cut to their names."""
+    words = ["nas-adapt", seed, f"--target-ms {config.target_ms:.6g}", f"--delta {config.delta_ms / seed_ms:.6g}"]
+    words += [f"--device {Path(config.device).name}", f"--data {Path(config.data).name}"]
+    usual = {field.name: field.default for field in fields(AdaptConfig)}
+    numbers = {name: getattr(config, name) for name in _OPTIONS if getattr(config, name) != usual[name]}
+    for name in ("batch_size", "learning_rate"):
+        if getattr(config.recipe, name) != getattr(FINE_TUNING, name):
+            numbers[name] = getattr(config.recipe, name)
+    words += [f"--{name.replace('_', '-')} {value}" for name, value in numbers.items()]
+    return " ".join(words + ["--skip-bad-images"] * config.skip_bad_images)
 
 
 def adapt_config(values: dict[str, Any], where: str) -> AdaptConfig:

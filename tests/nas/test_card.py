@@ -19,13 +19,16 @@ from nas.deploy.latencies import Latency, estimated, measured
 from nas.deploy.limits import limits_of
 from nas.deploy.trained import Training
 from nas.environment import describe_environment
+from nas.netadapt.config import FINE_TUNING, AdaptConfig, command_of
+from nas.recorded import write_config
 from nas.segmentation.metrics import metrics
 from search_spaces import Arch, FileError, InputError, arch_to_dict, load_arch, lower, reference, save_arch
 from tests.nas.deployed import TINY
 
 INTERVAL = Interval(0.875, 0.9375, "Wilson, 400 images")
 SEARCH = Searched(
-    "nas-search --config config.yaml", "run", "tiny", "random", 3, 40, 2, 1.5, *("pixel1", 15.0, 7), 0.8, 14.5, 0.81
+    *("nas-search --config config.yaml", "run", "tiny", "random", "flowers", 3, 40, 2, 1.5),
+    *("pixel1", 224, 1000, 15.0, 7, 0.8, 14.5, 0.81),
 )
 FLOAT = ModelFile(
     "model.onnx", 3 * 2**20, "float32", "ONNX Runtime 1.0", 100, 2e-6, None, Timing(1.5, 1.4, 1.75, 100), 2**23
@@ -100,9 +103,12 @@ def test_names_of_classes_cannot_break_a_table_or_make_html() -> None:
 
 
 def test_a_search_and_an_adaptation_are_told_one_after_the_other() -> None:
-    adapted = Adapted("nas-adapt", "narrow", 0, 90, 1, 0.25, "pixel1", 10.0, 9, 0.875, 14.5, 0.8625, 9.75)
+    counts, size = ("flowers", 0, 90, 1, 0.25), ("pixel1", 224, 1000)
+    adapted = Adapted("nas-adapt run --delta 0.01", "narrow", *counts, *size, 10.0, 9, 0.875, 14.5, 0.8625, 9.75)
     text = card_text(card(found=[SEARCH, adapted]))
-    assert "| command | `nas-search --config config.yaml`, in the folder `run` |" in text
+    assert "| command | `nas-search --config config.yaml`; run in the folder `run` |" in text
+    assert "| command | `nas-adapt run --delta 0.01`; it made the folder `narrow` |" in text
+    assert "| target | 10 ms on pixel1, for 224 x 224 pixels and 1000 classes, as are its latencies below |" in text
     assert "| trials | 40, of which 2 failed; 1.50 hours of training, one after another |" in text
     assert "| winner | trial 7: 80.00 % after a short training, 14.50 ms by the table, reward 0.8100 |" in text
     assert "| steps | 9: 14.50 to 9.75 ms by the table, 87.50 % to 86.25 % on held-out training images |" in text
@@ -122,13 +128,18 @@ def test_both_forms_are_written_and_the_json_holds_all(tmp_path: Path) -> None:
 
 def test_limits_follow_from_how_the_network_was_made() -> None:
     data = card().data
-    plain = list(limits_of("classification", data, [FLOAT], chosen_by_validation=False))
+    plain = list(limits_of("classification", data, [FLOAT], [], chosen_by_validation=False))
     assert not [limit for limit in plain if "int8" in limit or "chosen" in limit]
     assert "judged on 400 images" in plain[1]
-    more = list(limits_of("detection", data, [FLOAT, INT8], chosen_by_validation=True))
+    more = list(limits_of("detection", data, [FLOAT, INT8], [], chosen_by_validation=True))
     assert len([limit for limit in more if "int8" in limit or "chosen" in limit]) == 2
     assert [limit for limit in more if "choosing among boxes" in limit] == more[-1:]
     assert "choosing" not in "".join(plain)
+    searched = list(limits_of("classification", data, [FLOAT], [SEARCH], chosen_by_validation=False))
+    assert [limit for limit in searched if limit not in plain] == [searched[2]]
+    assert searched[2].startswith("The search compared architectures on those same images, or some of them")
+    elsewhere = replace(SEARCH, data="digits")
+    assert list(limits_of("classification", data, [FLOAT], [elsewhere], chosen_by_validation=False)) == plain
 
 
 def test_a_table_estimates_and_says_what_it_had_to_price() -> None:
@@ -180,7 +191,7 @@ def adaptation(folder: Path, begun_with: Arch, made: Arch) -> Path:
     told = {"device": "pixel1", "steps": 2, "target_ms": 9.0, "latency_ms": 8.5, "accuracy": 0.75}
     told |= {"seed_latency_ms": 12.0, "seed_accuracy": 0.8, "arch": arch_to_dict(made)}
     (folder / "adapted.yaml").write_text(yaml.safe_dump(told))
-    (folder / "config.yaml").write_text(yaml.safe_dump({"seed": 5, "arch": arch_to_dict(begun_with)}))
+    write_config(folder, AdaptConfig(begun_with, "pixel1", "/home/me/flowers.zip", 9.0, 0.12, steps=20, seed=5))
     lines = [{"accuracy": 0.7, "seconds": 1800}, {"accuracy": None, "seconds": 900}, {"accuracy": 0.75, "seconds": 900}]
     (folder / "proposals.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return folder
@@ -189,9 +200,23 @@ def adaptation(folder: Path, begun_with: Arch, made: Arch) -> Path:
 def test_an_adaptation_is_read_from_its_folder(tmp_path: Path) -> None:
     folder = adaptation(tmp_path / "narrow", TINY, NARROW)
     deployed = replace(NARROW, resolution=224, classes=5)  # trained at another size, for other classes
-    assert found_in([folder], deployed) == [
-        Adapted("nas-adapt", "narrow", 5, 3, 1, 1.0, "pixel1", 9.0, 2, 0.8, 12.0, 0.75, 8.5)
-    ]
+    command = "nas-adapt SEED --target-ms 9 --delta 0.01 --device pixel1 --data flowers.zip --steps 20 --seed 5"
+    (found,) = found_in([folder], deployed)
+    counts, size = ("flowers", 5, 3, 1, 1.0), ("pixel1", 8, 10)
+    assert found == Adapted(command, "narrow", *counts, *size, 9.0, 2, 0.8, 12.0, 0.75, 8.5)
+
+
+def test_the_command_of_an_adaptation_has_all_that_is_not_usual() -> None:
+    usual = AdaptConfig(TINY, "/tables/phone.lut", "digits", 2.5, 0.2)
+    assert (
+        command_of(usual, "run", 10.0) == "nas-adapt run --target-ms 2.5 --delta 0.02 --device phone.lut --data digits"
+    )
+    tuning = replace(FINE_TUNING, batch_size=64, learning_rate=0.1)
+    changed = replace(usual, select="accuracy", keep="first-n", held_out=0.3, train_images=500, recipe=tuning)
+    assert command_of(replace(changed, skip_bad_images=True), "run", 10.0).endswith(
+        " --select accuracy --keep first-n --held-out 0.3 --train-images 500 --batch-size 64 --learning-rate 0.1 "
+        "--skip-bad-images"
+    )
 
 
 def test_what_was_found_must_lead_to_the_network_that_was_trained(tmp_path: Path) -> None:
@@ -199,7 +224,8 @@ def test_what_was_found_must_lead_to_the_network_that_was_trained(tmp_path: Path
     with pytest.raises(InputError, match="narrow is not the tiny that was trained; give the folders of nas-search"):
         found_in([folder], TINY)
     again = adaptation(tmp_path / "again", NARROW, NARROW)
-    assert len(found_in([folder, again], NARROW)) == 2
+    _, second = found_in([folder, again], NARROW)
+    assert second.command.startswith("nas-adapt narrow --target-ms 9")
     with pytest.raises(InputError, match=r"again is not what .*narrow began with; give the folders"):
         found_in([again, folder], NARROW)
 
@@ -207,7 +233,7 @@ def test_what_was_found_must_lead_to_the_network_that_was_trained(tmp_path: Path
 def test_a_damaged_adaptation_is_named(tmp_path: Path) -> None:
     folder = adaptation(tmp_path / "narrow", TINY, NARROW)
     save_arch(load_arch(folder / "adapted.yaml"), folder / "adapted.yaml")  # an architecture alone
-    with pytest.raises(FileError, match=r"narrow is damaged \('device'\); restore it from a copy"):
+    with pytest.raises(FileError, match=r"narrow is damaged \('seed_latency_ms'\); restore it from a copy"):
         found_in([folder], NARROW)
 
 

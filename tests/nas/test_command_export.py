@@ -164,6 +164,8 @@ def test_a_searchs_seed_is_exported_as_trained_and_its_card_says_how_it_was_foun
     assert (found["command"], found["run"]) == ("nas-search --config config.yaml", "run")
     assert (found["trials"], found["failed"], found["hours"], found["trial"]) == (1, 0, 0.01, 0)
     assert (found["controller"], found["seed"], found["latency_ms"]) == ("reinforce", 0, 1.25)
+    assert (found["resolution"], found["classes"]) == (seed["arch"]["resolution"], seed["arch"]["classes"])
+    assert any("The search compared architectures on those same images" in limit for limit in card["limits"])
 
 
 def test_a_trained_seed_names_its_search_and_only_its_own(
