@@ -43,7 +43,11 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         values: object = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise FileError(f"there is no checkpoint at {path}; give the folder that nas-train wrote to") from error
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except pickle.UnpicklingError as error:  # whose own words advise to trust the file
+        raise FileError(
+            f"{path} cannot be read as a checkpoint: it holds something else than plain data and tensors"
+        ) from error
+    except (OSError, RuntimeError, EOFError) as error:
         raise FileError(f"{path} cannot be read as a checkpoint: {_one_line(error)[:200]}") from error
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise FileError(f"{path} is no checkpoint of nas-train in format {FORMAT}; give a file that it wrote")

@@ -57,7 +57,7 @@ def command(
     ] = None,
     seed: shell.Seed = None,
     workers: Annotated[
-        int | None, Option(help="Proposals at a time, on Ray; 1: in this process. Else one a core.")
+        int | None, Option(min=1, help="Proposals at a time, on Ray; 1: in this process. Else one a core.")
     ] = None,
     threads: Annotated[int | None, Option(min=1, help="Threads of each (1); others change the last digits.")] = None,
     gpus_per_trial: Annotated[float | None, Option(min=0, help="Share of a GPU that each gets (0).")] = None,

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from math import ceil
 from typing import Any
 
 import yaml
@@ -50,8 +51,8 @@ class AdaptSummary:
         """Say how low it got, for a target that was not reached."""
         return (
             f"the target of {self.target_ms:g} ms was not reached: no proposal saves enough below "
-            f"{self.latency_ms:.3f} ms; that network is in {self.folder}/adapted.yaml; give a --target-ms of at least "
-            f"that, or a smaller --delta{'; ' * bool(self.refusals)}{self.refusals}"
+            f"{ceil(1000 * self.latency_ms) / 1000:g} ms; that network is in {self.folder}/adapted.yaml; give a "
+            f"--target-ms of at least that, or a smaller --delta{'; ' * bool(self.refusals)}{self.refusals}"
         )
 
 

@@ -240,3 +240,6 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     (tmp_path / "checkpoint.pt").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(FileError, match=r"checkpoint.pt cannot be read as a checkpoint: "):
         load_checkpoint(tmp_path / "checkpoint.pt")
+    (tmp_path / "checkpoint.pt").write_text("name: tiny\n")
+    with pytest.raises(FileError, match="cannot be read as a checkpoint: it holds something else than plain data and"):
+        load_checkpoint(tmp_path / "checkpoint.pt")
