@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 
 from latency import LatencyTable, load_table
 from nas.accuracies import Accuracies, load_accuracies
@@ -11,6 +12,7 @@ from nas.display import SearchDisplay
 from nas.loop import run_in_process
 from nas.points import Point, Tokens, latency_by_tokens
 from nas.preflight import LatencyRange, check_reach, place_search, table_fingerprint
+from nas.rewards import Reward
 from nas.run_folder import RunFolder
 from nas.search import Candidate, Outcome, Search, Trial
 from nas.seed import FinalTraining, seed_file
@@ -81,6 +83,13 @@ class ByTable:
     @property
     def latency_ms(self) -> Callable[[Tokens], float]:
         return self.points.latency_ms
+
+    def random_reward(self, reward: Reward) -> float:
+        """Score the whole table; networks that fail get 0, as in a search."""
+        rows = self.points.accuracies.rows.items()
+        return fmean(
+            0.0 if row.accuracy is None else reward(row.accuracy, self.latency_ms(tokens)) for tokens, row in rows
+        )
 
     def fingerprints(self) -> Mapping[str, str]:
         """Name the file, and the latency table where it has none of its own."""

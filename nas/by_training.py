@@ -15,6 +15,7 @@ from nas.finish import finish, recorded_finish
 from nas.placement import check_placement, workers_and_cpus
 from nas.points import SpacePoints, Tokens, latency_by_tokens
 from nas.preflight import place_search, table_fingerprint
+from nas.rewards import Reward
 from nas.run_folder import RunFolder
 from nas.search import Search, Trial
 from nas.seed import FinalTraining
@@ -63,6 +64,9 @@ class ByTraining:
     def data(self) -> ImageData:
         """The images; packed when first asked for, as the user's other mistakes are found sooner."""
         return load_images(self.config, self.console)
+
+    def random_reward(self, reward: Reward) -> None:
+        """No one knows before they are trained."""
 
     def fingerprints(self) -> Mapping[str, str]:
         """Name the latency table and the images."""

@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from nas.health_checks import HealthWarning, gain_over_random
 from nas.search import PolicyUpdate, Trial
 
 PLAIN_LINE_SECONDS = 15.0  # between two lines where there is no terminal to redraw
@@ -19,8 +21,20 @@ def describe_trial(trial: Trial) -> str:
     return f"reward {trial.reward:.4f} ({100 * trial.accuracy:.1f} %, {trial.latency_ms:.1f} ms)"
 
 
+def describe_policy(update: PolicyUpdate) -> str:
+    """Put the policy in a few words: entropy, gain over random networks in points of reward, share of repeats."""
+    share, repeats = (update.diagnostics.get(name) for name in ("entropy_share", "repeated_share"))
+    gain = gain_over_random(update)
+    said = [
+        *([] if share is None else [f"entropy {100 * share:.0f} %"]),
+        *([] if gain is None else [f"{100 * gain:+.1f} over random"]),
+        *([] if repeats is None else [f"repeats {100 * repeats:.0f} %"]),
+    ]
+    return ", ".join(said)
+
+
 class SearchDisplay:
-    """Shows the trials done, the best reward with its accuracy and latency, failures, and the time left."""
+    """Shows the trials done, the best reward with its accuracy and latency, the policy, failures, and the time left."""
 
     def __init__(self, console: Console, total: int, done: list[Trial]) -> None:
         self._console = console
@@ -28,7 +42,7 @@ class SearchDisplay:
         self._failed = 0
         self._count = 0
         self._printed = time.monotonic()
-        self._entropy = ""
+        self._policy = ""
         self._progress = Progress(
             TextColumn("trials"),
             MofNCompleteColumn(),
@@ -61,9 +75,12 @@ class SearchDisplay:
             self._console.print(f"trial {self._count}/{self._total}: {self._text()}", soft_wrap=True)
 
     def update(self, update: PolicyUpdate) -> None:
-        """Show the policy's entropy after a learning step."""
-        share = update.diagnostics.get("entropy_share")
-        self._entropy = f", entropy {100 * share:.0f} %" if share is not None else ""
+        """Show the policy after a learning step."""
+        self._policy = describe_policy(update)
+
+    def warn(self, warning: HealthWarning) -> None:
+        """Print what a search suffers from, when it shows."""
+        self._console.print(f"[yellow]warning:[/yellow] {escape(warning.text)}", soft_wrap=True)
 
     def _note(self, trial: Trial) -> None:
         self._count += 1
@@ -73,7 +90,10 @@ class SearchDisplay:
 
     def _text(self) -> str:
         best = f"best {describe_trial(self._best)}" if self._best else "none finished"
-        return best + self._entropy + (f", {self._failed} failed" if self._failed else "")
+        return ", ".join([best, *([self._policy] if self._policy else []), *self._failures()])
+
+    def _failures(self) -> list[str]:
+        return [f"{self._failed} failed"] if self._failed else []
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from rich.console import Console
 from nas.config import SearchConfig
 from nas.display import SearchDisplay
 from nas.points import Points, Tokens
+from nas.rewards import Reward
 from nas.run_folder import RunFolder
 from nas.search import Search, Trial
 from nas.seed import FinalTraining
@@ -35,6 +36,10 @@ class Evaluation(Protocol):
     @property
     def latency_ms(self) -> Callable[[Tokens], float]:
         """A function from tokens to the latency, which can be asked of thousands."""
+        ...
+
+    def random_reward(self, reward: Reward) -> float | None:
+        """Give the mean reward of all networks, of which random ones get as much; None where it is not known."""
         ...
 
     def fingerprints(self) -> Mapping[str, str]:

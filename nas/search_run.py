@@ -13,6 +13,8 @@ from nas.config import SearchConfig
 from nas.display import SearchDisplay
 from nas.environment import describe_environment
 from nas.evaluation import Evaluation, begin_evaluation, resume_evaluation
+from nas.health import Health
+from nas.health_checks import Decisions
 from nas.recorded import check_free, read_config, write_config
 from nas.report import write_report
 from nas.rewards import Reward, known_rewards, make_reward
@@ -42,7 +44,9 @@ class SearchRun:
             raise
 
     def _complete(self) -> Summary:
-        search, overhead = self._run_trials()
+        space = None if self.config.space is None else self.folder.space()
+        health = Health(Decisions.of(space, self.evaluation.points.sizes), self.config.trials)
+        search, overhead = self._run_trials(health)
         write_report(self.folder.path)
         if search.gave_up:
             raise SearchFailedError(f"{search.gave_up}; all errors are in {self.folder.path / 'trials.jsonl'}")
@@ -53,9 +57,10 @@ class SearchRun:
             raise SearchFailedError(f"no trial finished; all errors are in {self.folder.path / 'trials.jsonl'}")
         final = self.evaluation.finish(self.folder, choice.trial)
         write_report(self.folder.path)
-        return Summary(self.folder.path, self.config, tuple(search.results), overhead, choice, final)
+        warnings = tuple(health.warnings)
+        return Summary(self.folder.path, self.config, tuple(search.results), overhead, choice, final, warnings)
 
-    def _run_trials(self) -> tuple[Search, float | None]:
+    def _run_trials(self, health: Health) -> tuple[Search, float | None]:
         recorded = self.folder.read_trials()
         display = SearchDisplay(self.console, self.config.trials, recorded)
 
@@ -64,14 +69,18 @@ class SearchRun:
             display.trial(trial)
 
         def note_update(update: PolicyUpdate) -> None:
+            update = _beside_random(update, random_reward)
             self.folder.append_update(update)
             if self.evaluation.costly:  # else it is written once, at the end
                 self.folder.write_controller(controller.state_dict())
             display.update(update)
+            for warning in health.note(update, search.results):
+                display.warn(warning)
 
         config = self.config
         torch.set_num_threads(1)  # the policy is small: threads would only take cores from the children
         controller = _controller(config, self.evaluation)
+        random_reward = self.evaluation.random_reward(_reward(config))
         search = Search(
             points=self.evaluation.points,
             controller=controller,
@@ -128,11 +137,17 @@ def _recorded_space(folder: RunFolder, config: SearchConfig) -> SearchSpace | No
     return space
 
 
+def _beside_random(update: PolicyUpdate, random_reward: float | None) -> PolicyUpdate:
+    """Add how much better than random networks' its rewards are, where that is known."""
+    if random_reward is None:
+        return update
+    return replace(update, diagnostics={**update.diagnostics, "table_gain": update.mean_reward - random_reward})
+
+
 def _controller(config: SearchConfig, evaluation: Evaluation) -> Controller:
     """Make the controller, and tell it what the latencies alone say of rewards."""
     known = known_rewards(_reward(config), evaluation.latency_ms)
-    options = config.controller_options or None
-    return create(config.controller, evaluation.points.sizes, config.seed, options, known)
+    return create(config.controller, evaluation.points.sizes, config.seed, config.options or None, known)
 
 
 def _reward(config: SearchConfig) -> Reward:

@@ -8,6 +8,7 @@ from nas.choice import Choice
 from nas.config import SearchConfig
 from nas.display import describe_trial
 from nas.drift import drift_of, front_lines, front_near
+from nas.health_checks import HealthWarning
 from nas.search import Trial
 from nas.seed import FinalTraining
 
@@ -25,6 +26,7 @@ class Summary:
     overhead: float | None
     choice: Choice
     final: FinalTraining | None
+    warnings: tuple[HealthWarning, ...] = ()
 
     def lines(self) -> list[str]:
         """Give the summary as lines for a person."""
@@ -34,6 +36,7 @@ class Summary:
         return [
             f"{len(self.results)} trials, {self._failed()} failed{overhead}",
             f"{met} of them meet the target; the best reward of all has trial {best.trial}: {describe_trial(best)}",
+            *(f"warning: {warning.text}" for warning in self.warnings),
             *self._about_the_target(),
             *self._about_the_seed(),
         ]
@@ -52,6 +55,7 @@ class Summary:
             "target_ms": target.ms,
             "off_target": target.off(seed.latency_ms),
             "hits_target": target.hits(seed.latency_ms),
+            "warnings": [warning.text for warning in self.warnings],
             "drift": None if drift is None else {"best": drift.best, "recent": drift.recent},
             "accuracy": seed.accuracy,
             "reward": seed.reward,
