@@ -46,14 +46,17 @@ class Policy(nn.Module):
         return F.log_softmax(logits + self.mask, dim=-1)
 
     @torch.no_grad()
-    def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Draw n token tuples (n, decisions), with the log-probabilities as ``forward`` gives them."""
+    def sample(self, n: int, generator: torch.Generator, heat: float = 1.0) -> tuple[Tensor, Tensor]:
+        """Draw n token tuples (n, decisions), with the log-probabilities of what they are drawn from.
+
+        Those are as ``forward`` gives them at a heat of 1; more heat evens out the choices.
+        """
         read, state = torch.zeros(n, dtype=torch.long), None
         heads = self.head_bias + self.mask
         tokens, log_probabilities = [], []
         for decision, first_row in enumerate(self.first_rows.tolist()):
             output, state = self.lstm(F.embedding(read[:, None], self.embedding), state)
-            logits = torch.addmm(heads[decision], output[:, 0], self.head_weight[decision].T)
+            logits = torch.addmm(heads[decision], output[:, 0], self.head_weight[decision].T) / heat
             log_probabilities.append(F.log_softmax(logits, dim=-1))
             tokens.append(torch.multinomial(log_probabilities[-1].exp(), 1, generator=generator)[:, 0])
             read = tokens[-1] + first_row

@@ -19,7 +19,8 @@ from controllers.policy import Policy, of_tokens
 from controllers.screening import Screen
 
 DRAWS = 16  # from the policy at once while one is looked for that was never proposed
-ROUNDS = 8  # of such draws, before one is drawn uniformly
+ROUNDS = 12  # of such draws, each from a policy evened out further, before one is drawn uniformly
+HEAT = 1.25  # by how much further
 RANKED = 100  # recent rewards among which a new one is ranked
 
 
@@ -78,6 +79,7 @@ class PolicyGradient:
         self._optimiser = torch.optim.Adam(self._parameter_groups(), lr=options.learning_rate)
         self._memory = Memory(sizes)
         self._screen = Screen(sizes, options.boldness, options.elites, options.changes, known)
+        self._unlearnt: list[Tokens] = []  # networks that the reward model has not seen
         self._baseline = MovingAverage()
         self._square = MovingAverage()  # of the advantages
         self._updates = 0
@@ -107,12 +109,15 @@ class PolicyGradient:
         check_results(self._sizes, results)
         if not results:
             return
-        self._screen.learn(self._memory.add(results), self._memory)
+        self._unlearnt += self._memory.add(results)
+        if self._options.screen or 10 * len(self._unlearnt) >= len(self._memory):  # else it only says how it is
+            self._screen.learn(self._unlearnt, self._memory)
+            self._unlearnt = []
         tokens = torch.tensor([proposal.tokens for proposal, _ in results])
         then = [math.nan if p.log_probability is None else p.log_probability for p, _ in results]
         rewards = [float(reward) for _, reward in results]
         self._update(Batch(tokens, self._advantages(rewards), torch.tensor(then)))
-        self._last |= self._screen.diagnostics(tokens.numpy(), self._numbers(), self._memory)
+        self._last |= self._screen.diagnostics(tokens.numpy(), self._numbers())
 
     def state_dict(self) -> dict[str, Any]:
         """Return a copy of the policy, optimiser, averages, memory, reward model and random generator."""
@@ -125,6 +130,7 @@ class PolicyGradient:
             "square": asdict(self._square),
             "memory": self._memory.state_dict(),
             "screen": self._screen.state_dict(),
+            "unlearnt": [list(tokens) for tokens in self._unlearnt],
             "updates": self._updates,
             "draws": [self._drawn, self._repeated],
             "pool": self._pool.clone(),
@@ -135,7 +141,7 @@ class PolicyGradient:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a state that a controller with the same sizes and options saved."""
         keys = ["policy", "optimiser", "generator", "baseline", "square", "memory", "screen", "updates"]
-        check_state(state, self._identity(), [*keys, "draws", "pool", "entropies", "last"])
+        check_state(state, self._identity(), [*keys, "unlearnt", "draws", "pool", "entropies", "last"])
         self._policy.load_state_dict(state["policy"])
         self._optimiser.load_state_dict(copy.deepcopy(state["optimiser"]))  # torch would keep the caller's tensors
         self._generator.set_state(state["generator"])
@@ -143,6 +149,7 @@ class PolicyGradient:
         self._square = MovingAverage(**state["square"])
         self._memory.load_state_dict(state["memory"])
         self._screen.load_state_dict(state["screen"], self._memory)
+        self._unlearnt = [tuple(tokens) for tokens in state["unlearnt"]]
         self._updates = state["updates"]
         self._drawn, self._repeated = state["draws"]
         self._pool = state["pool"].clone()
@@ -182,10 +189,13 @@ class PolicyGradient:
         return tokens
 
     def _draw(self, n: int) -> list[Tokens]:
-        """Draw n networks from the policy, without those that were proposed before."""
+        """Draw n networks from the policy, without those that were proposed before.
+
+        A policy that has settled is evened out until it draws others: those near what it has settled on.
+        """
         chosen: list[Tokens] = []
-        for _ in range(ROUNDS):
-            for row in map(tuple, self._policy.sample(max(n, DRAWS), self._generator)[0].tolist()):
+        for number in range(ROUNDS):
+            for row in map(tuple, self._policy.sample(max(n, DRAWS), self._generator, HEAT**number)[0].tolist()):
                 if len(chosen) == n:
                     return chosen
                 self._drawn += 1

@@ -51,6 +51,7 @@ class Screen:
         self._model = RewardModel(self.encoding)
         self._accuracy_model = RewardModel(self.encoding) if known is not None else None
         self._rows: list[Tokens] = []  # what the models hold
+        self._rewards = np.zeros(0)  # theirs
         self._scores: Fitted | None = None
         self._accuracies: Fitted | None = None
         self._starts: list[Tokens] = []
@@ -100,7 +101,7 @@ class Screen:
         """Give what the model makes of networks on average, in normal scores or, by the other form, in rewards."""
         return self._mean_judge().values(tokens)
 
-    def diagnostics(self, batch: TokenArray, generator: np.random.Generator, memory: Memory) -> dict[str, float]:
+    def diagnostics(self, batch: TokenArray, generator: np.random.Generator) -> dict[str, float]:
         """Say how much better than networks drawn uniformly the model holds a batch, and how sure it is of a pattern.
 
         model_gain: in rewards; model_evidence: log marginal likelihood over that of noise alone, nats.
@@ -109,7 +110,7 @@ class Screen:
             return {}
         twins = np.stack([generator.integers(size, size=TWINS) for size in self.encoding.sizes], axis=1)
         function = self._scores.mean()
-        ordered, scores = np.sort(memory.rewards), np.sort(self._scores.values)
+        ordered, scores = np.sort(self._rewards), np.sort(self._scores.values)
         ours, theirs = (np.interp(function(tokens), scores, ordered).mean() for tokens in (batch, twins))
         return {"model_gain": float(ours - theirs), "model_evidence": self._scores.evidence}
 
@@ -151,7 +152,7 @@ class Screen:
         if len(self._rows) < FIRST:
             return
         means = dict(zip(memory.networks, memory.rewards, strict=True))
-        rewards = np.array([means[tokens] for tokens in self._rows])
+        rewards = self._rewards = np.array([means[tokens] for tokens in self._rows])
         self._scores, refitted = self._model.fit(normal_scores(rewards))
         if self._accuracy_model is not None and self._known is not None:
             self._fit_accuracies(self._accuracy_model, self._known, rewards, refitted)
