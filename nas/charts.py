@@ -9,7 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from nas.pareto import front_of
-from nas.report_data import Network, number
+from nas.report_data import Network
 from nas.search import Trial
 
 Chart = dict[str, Any]
@@ -23,7 +23,7 @@ def front_chart(
 ) -> Chart:
     """Draw accuracy over latency: every network, the front, the target and the seed."""
     front = front_of(trials)
-    figure = _figure("latency (ms)", "accuracy (%)")
+    figure = new_figure("latency (ms)", "accuracy (%)")
     figure.add_scatter(
         name="networks",
         mode="markers",
@@ -56,12 +56,12 @@ def front_chart(
     if target_ms is not None:
         label = {"annotation_text": f"target {target_ms:g} ms", "annotation_position": "bottom right"}
         figure.add_vline(target_ms, line={"color": MUTED, "width": 1.5, "dash": "dash"}, **label)
-    return _plain(figure)
+    return plain(figure)
 
 
 def reward_chart(trials: Sequence[Trial]) -> Chart:
     """Draw each trial's reward and the best one up to it."""
-    figure = _figure("trial", "reward")
+    figure = new_figure("trial", "reward")
     looks = {
         "finished": {"color": "#8fa9c6", "size": 7},
         "reused": {"color": "#ffffff", "size": 7, "line": {"width": 1.5, "color": "#8fa9c6"}},
@@ -87,7 +87,7 @@ def reward_chart(trials: Sequence[Trial]) -> Chart:
         line={"color": BLUE, "width": 2.5, "shape": "hv"},
         hovertemplate="best up to trial %{x}: %{y:.4f}<extra></extra>",
     )
-    return _plain(figure)
+    return plain(figure)
 
 
 def _mark_failures(figure: go.Figure, numbers: Sequence[int]) -> None:
@@ -106,44 +106,15 @@ def _mark_failures(figure: go.Figure, numbers: Sequence[int]) -> None:
     figure.update_layout(yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True})
 
 
-def entropy_points(updates: Sequence[Mapping[str, Any]]) -> tuple[str, list[tuple[float, float]]]:
-    """Give what to call the policy's entropy and its values over trials: its share of the maximum, or else nats."""
-    for key, label in (("entropy_share", "entropy (% of the maximum)"), ("entropy", "entropy (nats)")):
-        pairs = [(number(update.get("trials")), number(update.get(key))) for update in updates]
-        points = [(trials, value) for trials, value in pairs if trials is not None and value is not None]
-        if points:
-            scale = 100 if key == "entropy_share" else 1
-            return label, [(trials, scale * value) for trials, value in points]
-    return "", []
-
-
-def entropy_chart(updates: Sequence[Mapping[str, Any]]) -> Chart | None:
-    """Draw the policy's entropy after each update; None where no update recorded it."""
-    label, points = entropy_points(updates)
-    if not points:
-        return None
-    figure = _figure("trials learnt from", label)
-    figure.add_scatter(
-        mode="lines+markers",
-        x=[trials for trials, _ in points],
-        y=[value for _, value in points],
-        line={"color": BLUE, "width": 2},
-        marker={"size": 5},
-        hovertemplate="after %{x} trials: %{y:.4g}<extra></extra>",
-    )
-    figure.update_layout(showlegend=False, yaxis_rangemode="tozero")  # else noise would look like a trend
-    return _plain(figure)
-
-
 def line_chart(x_title: str, y_title: str, x: Sequence[float], lines: Mapping[str, Sequence[float]]) -> Chart:
     """Draw named lines over common x values."""
-    figure = _figure(html.escape(x_title), html.escape(y_title))
+    figure = new_figure(html.escape(x_title), html.escape(y_title))
     for name, values in lines.items():
         hover = "%{x}: %{y:.4g}<extra>" + html.escape(name) + "</extra>"
         figure.add_scatter(name=html.escape(name), mode="lines+markers", x=list(x), y=list(values), hovertemplate=hover)
     figure.update_traces(line={"color": BLUE, "width": 2} if len(lines) == 1 else {"width": 2}, marker={"size": 5})
     figure.update_layout(showlegend=len(lines) > 1)
-    return _plain(figure)
+    return plain(figure)
 
 
 def _points(trials: Sequence[Trial], descriptions: Mapping[str, str]) -> dict[str, Any]:
@@ -165,7 +136,8 @@ def _lines(description: str) -> str:
     return "<br>".join(" · ".join(chunk) for chunk in chunks)
 
 
-def _figure(x_title: str, y_title: str) -> go.Figure:
+def new_figure(x_title: str, y_title: str) -> go.Figure:
+    """Begin a chart in the look of them all; the titles must be escaped."""
     axis = {"gridcolor": "#e8edf2", "linecolor": "#b9c3ce", "zeroline": False, "ticks": "outside", "automargin": True}
     return go.Figure(
         layout={
@@ -185,14 +157,15 @@ def _figure(x_title: str, y_title: str) -> go.Figure:
     )
 
 
-def _plain(figure: go.Figure) -> Chart:
+def plain(figure: go.Figure) -> Chart:
+    """Give a chart as the data that a page carries."""
     chart: Chart = json.loads(figure.to_json())
     return chart
 
 
 def prediction_page(measured_ms: Sequence[float], predicted_ms: Mapping[str, Sequence[float]], title: str) -> str:
     """Draw predicted over measured latencies, a series for each way to predict; a page that needs no network."""
-    figure = _figure("measured (ms)", "predicted (ms)")
+    figure = new_figure("measured (ms)", "predicted (ms)")
     for place, (name, values) in enumerate(predicted_ms.items()):
         figure.add_scatter(
             name=html.escape(name),

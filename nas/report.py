@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from nas.charts import Chart, entropy_chart, front_chart, reward_chart
+from nas.charts import Chart, front_chart, reward_chart
 from nas.drift import drift_of, front_near
+from nas.health_charts import health_charts
 from nas.network_table import COLUMNS, NetworkRow, describe, network_rows
 from nas.pages import PAGE, render_page
 from nas.pareto import front_of
@@ -27,6 +28,7 @@ def render(report: Report) -> str:
     """Make the page; the template escapes whatever comes from files."""
     networks = _networks(report)
     descriptions = {key: describe(arch) for key, arch in networks.items()}
+    health = health_charts(report.updates, report.decisions)
     charts = _charts(report, descriptions)
     told, shown, target = report.config, report.network.arch if report.network else None, report.target
     drift = drift_of(report.trials, target, str(told.get("reward"))) if target else None
@@ -37,9 +39,14 @@ def render(report: Report) -> str:
         facts=key_facts(report),
         config=told,
         environment=report.environment,
-        data={"charts": charts, "overhead_ms": _overhead_ms(report), **_clickable(report, networks)},
+        data={
+            "charts": charts | {drawn.id: drawn.chart for drawn in health},
+            "overhead_ms": _overhead_ms(report),
+            **_clickable(report, networks),
+        },
         report=report,
         charts=charts,
+        health=health,
         summaries=chart_summaries(report),
         front=_listed(front_of(report.results), descriptions),
         drift=str(drift) if drift else "",
@@ -61,12 +68,12 @@ def _networks(report: Report) -> dict[str, Arch]:
 
 
 def _charts(report: Report, descriptions: dict[str, str]) -> dict[str, Chart]:
-    charts: dict[str, Chart | None] = {}
-    if report.results:
-        charts["front"] = front_chart(report.results, descriptions, report.target_ms, report.network)
-        charts["rewards"] = reward_chart(report.trials)
-    charts["entropy"] = entropy_chart(report.updates)
-    return {name: chart for name, chart in charts.items() if chart is not None}
+    if not report.results:
+        return {}
+    return {
+        "front": front_chart(report.results, descriptions, report.target_ms, report.network),
+        "rewards": reward_chart(report.trials),
+    }
 
 
 def _listed(trials: Iterable[Trial], descriptions: dict[str, str]) -> list[dict[str, Any]]:

@@ -9,9 +9,11 @@ from typing import Any
 
 from latency import LatencyTable, load_table
 from nas.choice import choose_seed
+from nas.health import warnings_of
+from nas.health_checks import Decisions, HealthWarning
 from nas.recorded import CONFIG
 from nas.run_folder import UPDATES, RunFolder
-from nas.search import Trial
+from nas.search import PolicyUpdate, Trial
 from nas.target import TOLERANCE, Target
 from search_spaces import Arch, InputError, SearchSpace, arch_from_dict, read_yaml
 
@@ -41,7 +43,9 @@ class Report:
     config: Mapping[str, Any]
     environment: Mapping[str, Any]
     trials: list[Trial]
-    updates: list[Mapping[str, Any]]
+    updates: list[PolicyUpdate]
+    decisions: Decisions
+    warnings: list[HealthWarning]
     space: SearchSpace | None
     network: Network | None
     table: LatencyTable | None
@@ -66,14 +70,19 @@ def read_report(run: Path) -> Report:
     """Read a run; ``InputError`` if the folder holds none or a file of it is damaged."""
     folder = RunFolder.open(run)
     config = read_yaml(run / CONFIG)
-    trials = sorted(folder.read_trials(), key=lambda trial: trial.trial)
+    finished = folder.read_trials()  # in the order in which they did
+    trials = sorted(finished, key=lambda trial: trial.trial)
     space = folder.space() if (run / "space.yaml").is_file() else None
+    updates = _read_updates(run / UPDATES)
+    decisions = _decisions(space, trials)
     return Report(
         path=run,
         config=config,
         environment=_read_json(run / "environment.json"),
         trials=trials,
-        updates=_read_updates(run / UPDATES),
+        updates=updates,
+        decisions=decisions,
+        warnings=warnings_of(finished, updates, decisions, int(number(config.get("trials")) or len(trials))),
         space=space,
         network=_seed(run / "seed.yaml") or _best(trials, space, _target(config)),
         table=_table(config.get("device")),
@@ -97,6 +106,12 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield name, ", ".join(str(item) for item in value)
         else:
             yield name, "not set" if value is None else str(value)
+
+
+def _decisions(space: SearchSpace | None, trials: list[Trial]) -> Decisions:
+    """Take a space's decisions, or else as many choices as were seen."""
+    seen = [1 + max(column) for column in zip(*(trial.tokens for trial in trials), strict=True)]
+    return Decisions.of(space, seen if space is None else space.sizes)
 
 
 def _target(config: Mapping[str, Any]) -> Target | None:
@@ -133,17 +148,28 @@ def _table(device: Any) -> LatencyTable | None:
         return None
 
 
-def _read_updates(path: Path) -> list[Mapping[str, Any]]:
+def _read_updates(path: Path) -> list[PolicyUpdate]:
     """Read the policy updates; a line that is not one, such as a last one cut short, is left out."""
-    rows: list[Mapping[str, Any]] = []
+    updates: list[PolicyUpdate] = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []:
         try:
             row = json.loads(line)
         except ValueError:
             continue
-        if isinstance(row, dict):
-            rows.append(row)
-    return rows
+        if isinstance(row, dict) and number(row.get("trials")) is not None:
+            updates.append(_update(row, len(updates) + 1))
+    return updates
+
+
+def _update(row: Mapping[str, Any], count: int) -> PolicyUpdate:
+    """Make an update of a line; what is no number in it is left out."""
+    told = {name: value for name, value in ((name, number(entry)) for name, entry in row.items()) if value is not None}
+    trials, mean_reward = int(told.pop("trials")), told.pop("mean_reward", math.nan)
+    entropies = row.get("decision_entropies")
+    shares = [number(entry) for entry in entropies] if isinstance(entropies, list) else []
+    complete = tuple(share for share in shares if share is not None)
+    told.pop("update", None)
+    return PolicyUpdate(count, trials, mean_reward, told, complete if len(complete) == len(shares) else ())
 
 
 def _read_json(path: Path) -> Mapping[str, Any]:

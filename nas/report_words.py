@@ -3,7 +3,6 @@
 from collections import Counter
 from pathlib import Path
 
-from nas.charts import entropy_points
 from nas.pages import Fact
 from nas.pareto import front_of
 from nas.report_data import Report, number
@@ -57,14 +56,6 @@ def chart_summaries(report: Report) -> dict[str, str]:
         best = max((t for t in report.trials if t.state != "failed"), key=lambda t: t.reward or 0.0)
         summaries["rewards"] = (
             f"The best reward of {len(report.trials)} trials, {best.reward or 0.0:.4f}, came at trial {best.trial}."
-        )
-    label, points = entropy_points(report.updates)
-    if len(points) == 1:
-        summaries["entropy"] = f"{label[:1].upper()}{label[1:]} was {points[0][1]:.4g} after the only policy update."
-    elif points:
-        summaries["entropy"] = (
-            f"{label[:1].upper()}{label[1:]} went from {points[0][1]:.4g} to {points[-1][1]:.4g} "
-            f"in {len(points)} policy updates; it falls as the policy settles."
         )
     return summaries
 

@@ -181,8 +181,54 @@ def test_chart_of_the_policy_shows_its_share_of_the_greatest_entropy(page: str) 
 
 
 def test_a_single_policy_update_is_told_as_one(run: Path) -> None:
-    (run / "updates.jsonl").write_text('{"update": 1, "trials": 5, "entropy": 1.25}\n', encoding="utf-8")
-    assert "Entropy (nats) was 1.25 after the only policy update." in words(page_of(run))
+    (run / "updates.jsonl").write_text('{"update": 1, "trials": 5, "entropy_share": 0.5}\n', encoding="utf-8")
+    assert "Entropy (% of the maximum) was 50 after the only policy update." in words(page_of(run))
+
+
+def write_updates(run: Path, updates: list[dict[str, Any]]) -> None:
+    (run / "updates.jsonl").write_text("".join(json.dumps(row) + "\n" for row in updates), encoding="utf-8")
+
+
+def test_health_has_a_chart_for_each_figure_that_updates_recorded(run: Path) -> None:
+    told = {"entropy_share": 0.9, "model_gain": 0.012, "repeated_share": 0.25, "policy_change": 0.5}
+    write_updates(run, [{"update": 1, "trials": 3, "advantage_std": 0.02, "mean_reward": 0.7, **told}])
+    page = page_of(run)
+    charts, text = data_of(page)["charts"], words(page)
+    assert {"entropy", "gain", "repeats", "advantages", "steps"} <= charts.keys()
+    assert "decisions" not in charts  # an older run did not record each
+    assert charts["gain"]["data"][0]["y"] == [1.2]
+    assert "No warning was raised." in text
+    assert "The rewards of the last update's networks lay +1.2 points off those of random networks" in text
+    assert "25 % had been proposed before" in text
+    assert "standard deviation of 2 points" in text
+    assert "after 3 trials, moved the policy by 0.5 nats a decision" in text
+
+
+def test_the_entropy_of_each_decision_is_a_map_with_their_names(run: Path) -> None:
+    tokens = len(load_space(run / "space.yaml").sizes)
+    open_, settled = [1.0] * tokens, [0.5, 0.01] + [1.0] * (tokens - 2)
+    write_updates(
+        run,
+        [
+            {"update": 1, "trials": 3, "entropy_share": 1.0, "decision_entropies": open_},
+            {"update": 2, "trials": 6, "entropy_share": 0.9, "decision_entropies": settled},
+        ],
+    )
+    page = page_of(run)
+    trace = data_of(page)["charts"]["decisions"]["data"][0]
+    assert trace["x"] == [3, 6]
+    assert trace["y"][:2] == [decision.name for decision in load_space(run / "space.yaml").decisions[:2]]
+    assert trace["z"][1] == [100.0, 1.0]
+    assert f"1 of {tokens} decisions have settled (less than 2 % of the entropy is left): {trace['y'][1]}." in words(
+        page
+    )
+
+
+def test_warnings_of_the_run_stand_under_health(run: Path) -> None:
+    write_updates(run, [{"update": 1, "trials": 6, "entropy_share": 0.1, "policy_change": 12.0}])
+    text = words(page_of(run))
+    assert "Update 1, after 6 trials, moved the policy by 12 nats a decision" in text
+    assert "No warning was raised" not in text
 
 
 @pytest.mark.parametrize("content", [None, "", '{"update": 1, "trials": 3, "baseline": 0.5}\n{"upda'])
