@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 Option = typer.Option
 
-# what nas-search, nas-adapt and nas-train leave in their folders: a network and its weights
-_IN_FOLDERS = (("seed.yaml", "seed.pt"), ("adapted.yaml", "adapted.pt"), ("arch.yaml", "best.pt"))
+# what nas-search and nas-adapt leave in their folders: a network, as it is to be deployed, and its weights
+_IN_FOLDERS = (("seed.yaml", "seed.pt"), ("adapted.yaml", "adapted.pt"))
+_TRAINED = "best.pt"  # nas-train's, whose network is deployed as it was trained, strides and size
 
 
 def command(
@@ -137,7 +138,11 @@ def find_seed(name_or_path: str, weights: Path | None) -> tuple[Arch, Path | Non
         if (folder / network).is_file():
             beside = folder / checkpoint
             return load_arch(folder / network), weights or (beside if beside.is_file() else None)
-    known = ", ".join(network for network, _ in _IN_FOLDERS)
+    if (folder / _TRAINED).is_file():
+        from nas.classifier_file import load_classifier
+
+        return load_classifier(folder / _TRAINED).arch, weights or folder / _TRAINED
+    known = ", ".join([*(network for network, _ in _IN_FOLDERS), _TRAINED])
     raise FileError(f"{folder} holds none of {known}; give a folder of nas-search, nas-train or nas-adapt, or a file")
 
 

@@ -41,13 +41,13 @@ COMMAND = [sys.executable, "-m", "nas.commands.adapt"]
 
 @pytest.fixture(scope="module")
 def seed(tmp_path_factory):
-    """A network and its weights in a folder, as nas-train leaves them."""
+    """A network and its weights in a folder, as nas-search leaves them."""
     folder = tmp_path_factory.mktemp("seed")
-    save_arch(ARCH, folder / "arch.yaml")
+    save_arch(ARCH, folder / "seed.yaml")
     data = load_data("digits", 12, train_images=200)
     arch = proxy_arch(ARCH, 12, 10, smallest_map=4)  # whose stem strides no more
     recipe = Recipe(epochs=12, flip=False)
-    save_classifier(folder / "best.pt", arch, data, recipe, train(arch, data, recipe, 0, threads=1))
+    save_classifier(folder / "seed.pt", arch, data, recipe, train(arch, data, recipe, 0, threads=1))
     return folder
 
 
@@ -135,6 +135,16 @@ def test_a_finished_run_that_is_resumed_says_the_same_again(whole_run, monkeypat
     assert (whole_run / "adapted.yaml").read_text() == before
 
 
+def test_a_training_is_adapted_as_it_was_trained_and_with_its_weights_a_network_at_its_own_size(seed, tmp_path):
+    trained = load_classifier(seed / "seed.pt").arch
+    shutil.copy(seed / "seed.pt", tmp_path / "best.pt")
+    save_arch(ARCH, tmp_path / "arch.yaml")  # nas-train's note of what it was given
+    assert adapt.find_seed(str(tmp_path), None) == (trained, tmp_path / "best.pt")
+    assert (trained.resolution, trained.stem.stride) == (12, 1)
+    by_name = adapt.find_seed(str(tmp_path / "arch.yaml"), tmp_path / "best.pt")
+    assert by_name == (ARCH, tmp_path / "best.pt")
+
+
 @pytest.mark.parametrize(
     ("room", "said"),  # in bytes for a file: weights take 56,000, a page more than a million
     [(40_000, "cannot write {}/weights/001-"), (500_000, "cannot write to {}: File too large; make room, then go on")],
@@ -186,18 +196,18 @@ def test_a_checkpoint_of_another_network_is_refused_with_what_differs(seed, tmp_
     other = replace(ARCH, blocks=(ARCH.blocks[0], replace(ARCH.blocks[1], expanded=72, kernel=5)))
     save_arch(other, tmp_path / "other.yaml")
     options = ("--target", "0.9", *QUICK, "--out", tmp_path / "out")
-    line = refused(monkeypatch, capsys, tmp_path / "other.yaml", "--weights", seed / "best.pt", *options)
+    line = refused(monkeypatch, capsys, tmp_path / "other.yaml", "--weights", seed / "seed.pt", *options)
     assert "is a checkpoint of another network than tiny: block 1 has kernel 3 in the checkpoint, 5 in the" in line
     assert "block 1 has expanded 64 in the checkpoint, 72 in the network" in line
     assert not (tmp_path / "out").exists()
 
 
 def test_class_folders_that_differ_from_the_checkpoints_are_refused(seed, tmp_path, monkeypatch, capsys):
-    values = load_checkpoint(seed / "best.pt")
+    values = load_checkpoint(seed / "seed.pt")
     values["about"]["classes"] = [*values["about"]["classes"][:9], "rose"]
     save_checkpoint(tmp_path / "roses.pt", values)
     options = ("--weights", tmp_path / "roses.pt", "--target", "0.9", *QUICK, "--out", tmp_path / "out")
-    line = refused(monkeypatch, capsys, seed / "arch.yaml", *options)
+    line = refused(monkeypatch, capsys, seed / "seed.yaml", *options)
     assert "the data have other classes than" in line
     assert "1 missing (rose), 1 new (9)" in line
 
