@@ -35,7 +35,10 @@ def limits_of(
             f"The int8 file's ranges are those of at most {CALIBRATION_IMAGES} training images, and its weights have "
             "the bits that suit this host's CPU; its figure is of this host, and another CPU may round otherwise."
         )
-    yield "Latencies estimated by a table were not measured on that device; the table's own error stands beside them."
+    yield (
+        "Latencies estimated by a table were not measured on that device. The table's own error stands beside them; it is "
+        "that of the networks that the table was checked on, and may be larger for much smaller or faster ones."
+    )
     if task != "classification":
         yield (
             "The tables were checked on classifiers, and price a network's layers: what is between and after them, "
