@@ -36,8 +36,8 @@ def limits_of(
             "the bits that suit this host's CPU; its figure is of this host, and another CPU may round otherwise."
         )
     yield (
-        "Latencies estimated by a table were not measured on that device. The table's own error stands beside them; it is "
-        "that of the networks that the table was checked on, and may be larger for much smaller or faster ones."
+        "Latencies estimated by a table were not measured on that device. The table's own error stands beside them; it "
+        "is that of the networks that the table was checked on, and may be larger for much smaller or faster ones."
     )
     if task != "classification":
         yield (
