@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from nas.health_checks import HealthWarning, gain_over_random
+from nas.health_state import HealthWarning, gain_over_random
 from nas.search import PolicyUpdate, Trial
 
 PLAIN_LINE_SECONDS = 15.0  # between two lines where there is no terminal to redraw

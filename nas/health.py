@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from nas.health_checks import CHECKS, Decisions, HealthWarning, Moment
+from nas.health_checks import CHECKS
+from nas.health_state import Decisions, HealthWarning, Moment
 from nas.search import PolicyUpdate, Trial
 
 
@@ -12,7 +13,6 @@ class Health:
     """The updates of one search so far, and the warnings that they gave rise to."""
 
     decisions: Decisions
-    budget: int
     updates: list[PolicyUpdate] = field(default_factory=list)
     warnings: list[HealthWarning] = field(default_factory=list)
 
@@ -20,18 +20,16 @@ class Health:
         """Take an update, with all trials up to it as they finished; give the warnings of kinds not raised before."""
         self.updates.append(update)
         raised = {warning.kind for warning in self.warnings}
-        moment = Moment(trials, self.updates, self.decisions, self.budget)
+        moment = Moment(trials, self.updates, self.decisions)
         found = [check(moment) for check in CHECKS]
         new = [warning for warning in found if warning is not None and warning.kind not in raised]
         self.warnings += new
         return new
 
 
-def warnings_of(
-    trials: Sequence[Trial], updates: Sequence[PolicyUpdate], decisions: Decisions, budget: int
-) -> list[HealthWarning]:
+def warnings_of(trials: Sequence[Trial], updates: Sequence[PolicyUpdate], decisions: Decisions) -> list[HealthWarning]:
     """Give the warnings that a search raised; ``trials`` in the order in which they finished."""
-    health = Health(decisions, budget)
+    health = Health(decisions)
     for update in updates:
         health.note(update, trials[: update.trials])
     return health.warnings

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from nas.charts import Chart, line_chart, new_figure, plain
-from nas.health_checks import LARGE_STEP, SETTLED_DECISION, Decisions, gain_over_random
+from nas.health_checks import LARGE_STEP, SETTLED_DECISION
+from nas.health_state import Decisions, gain_over_random
 from nas.search import PolicyUpdate
 
 SETTLED_TO_OPEN = [[0.0, "#17457c"], [1.0, "#e9eff5"]]

@@ -21,27 +21,34 @@ def log_odds(tokens: Sequence[Sequence[int]], values: Sequence[float], sizes: Se
     """
     scores = norm.ppf((rankdata(values) - 0.5) / len(values))
     scores = (scores - scores.mean()) / scores.std()
-    parts = list(_agreements(np.array(tokens), sizes))
-    if not parts:
+    columns = list(_columns(np.array(tokens), sizes))
+    if not columns:
         return 0.0
-    alone = [_log_odds(part, scores) for part in parts]
-    together = _log_odds(sum(parts[1:], parts[0]), scores)
+    alone = [_log_odds(own, scores) for own in columns]
+    together = _log_odds(np.concatenate(columns, axis=1), scores)
     return float(np.logaddexp(together, logsumexp(alone) - np.log(len(alone))) - np.log(2))
 
 
-def _agreements(tokens: NDArray[np.int64], sizes: Sequence[int]) -> Iterator[Array]:
-    """Yield a kernel for each decision in which the networks differ."""
+def _columns(tokens: NDArray[np.int64], sizes: Sequence[int]) -> Iterator[Array]:
+    """Yield one-hot columns for each decision in which the networks differ, (networks, choices).
+
+    Their products are 1 where two networks agree and -1 / (size - 1) where not, but for a level that all share, which
+    is no pattern and is taken out.
+    """
     for column, size in zip(tokens.T, sizes, strict=True):
+        hot = (column[:, None] == np.arange(size)) * np.sqrt(size / max(size - 1, 1))
         if len(set(column.tolist())) > 1:
-            yield np.where(column[:, None] == column[None, :], 1.0, -1 / (size - 1))
+            yield hot - hot.mean(0)
 
 
-def _log_odds(kernel: Array, scores: Array) -> float:
-    """Compare one kernel with noise; a level that all share is no pattern, so it is taken out."""
-    centred = kernel - kernel.mean(0)
-    centred -= centred.mean(1)[:, None]
-    variances, axes = np.linalg.eigh(centred * len(centred) / np.trace(centred))
+def _log_odds(columns: Array, scores: Array) -> float:
+    """Compare a linear function of columns with noise; along the axes that no column reaches there is noise alone."""
+    axes, singular, _ = np.linalg.svd(columns, full_matrices=False)
+    variances = singular**2 * len(columns) / (singular**2).sum()  # 1 on average over all axes
     squares = (axes.T @ scores) ** 2
-    modelled = np.maximum(SHARES[:, None] * variances + (1 - SHARES[:, None]), 1e-9)  # (shares, values)
+    count, beyond = len(scores) - len(variances), float(scores @ scores - squares.sum())
+    noise = 1 - SHARES
+    modelled = SHARES[:, None] * variances + noise[:, None]  # (shares, axes)
     gains = 0.5 * (squares - np.log(modelled) - squares / modelled).sum(1)
+    gains += 0.5 * (beyond - count * np.log(noise) - beyond / noise)
     return float(logsumexp(gains) - np.log(len(SHARES)))

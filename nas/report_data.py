@@ -10,7 +10,7 @@ from typing import Any
 from latency import LatencyTable, load_table
 from nas.choice import choose_seed
 from nas.health import warnings_of
-from nas.health_checks import Decisions, HealthWarning
+from nas.health_state import Decisions, HealthWarning
 from nas.recorded import CONFIG
 from nas.run_folder import UPDATES, RunFolder
 from nas.search import PolicyUpdate, Trial
@@ -82,7 +82,7 @@ def read_report(run: Path) -> Report:
         trials=trials,
         updates=updates,
         decisions=decisions,
-        warnings=warnings_of(finished, updates, decisions, int(number(config.get("trials")) or len(trials))),
+        warnings=warnings_of(finished, updates, decisions),
         space=space,
         network=_seed(run / "seed.yaml") or _best(trials, space, _target(config)),
         table=_table(config.get("device")),

@@ -14,7 +14,7 @@ from nas.display import SearchDisplay
 from nas.environment import describe_environment
 from nas.evaluation import Evaluation, begin_evaluation, resume_evaluation
 from nas.health import Health
-from nas.health_checks import Decisions
+from nas.health_state import Decisions
 from nas.recorded import check_free, read_config, write_config
 from nas.report import write_report
 from nas.rewards import Reward, known_rewards, make_reward
@@ -45,7 +45,7 @@ class SearchRun:
 
     def _complete(self) -> Summary:
         space = None if self.config.space is None else self.folder.space()
-        health = Health(Decisions.of(space, self.evaluation.points.sizes), self.config.trials)
+        health = Health(Decisions.of(space, self.evaluation.points.sizes))
         search, overhead = self._run_trials(health)
         write_report(self.folder.path)
         if search.gave_up:

@@ -8,7 +8,7 @@ from nas.choice import Choice
 from nas.config import SearchConfig
 from nas.display import describe_trial
 from nas.drift import drift_of, front_lines, front_near
-from nas.health_checks import HealthWarning
+from nas.health_state import HealthWarning
 from nas.search import Trial
 from nas.seed import FinalTraining
 
