@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
 
 from nas.health_state import HealthWarning, gain_over_random
 from nas.search import PolicyUpdate, Trial
@@ -80,7 +80,8 @@ class SearchDisplay:
 
     def warn(self, warning: HealthWarning) -> None:
         """Print what a search suffers from, when it shows."""
-        self._console.print(f"[yellow]warning:[/yellow] {escape(warning.text)}", soft_wrap=True)
+        text = Text.assemble(("warning:", "yellow"), " ", warning.text)
+        self._console.print(text, soft_wrap=True, highlight=False)
 
     def _note(self, trial: Trial) -> None:
         self._count += 1
