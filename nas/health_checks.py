@@ -3,14 +3,16 @@
 The thresholds come from experiments/controllers/health.py, which plants faults and counts false alarms.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 
 from nas.health_state import RECENT, HealthWarning, Moment, gain_over_random, pattern_odds, same, scored
+from nas.points import Tokens
 from nas.search import Trial
 
 DISTINCT = 10  # networks among them, at least, for their rewards to say something
-PATTERN_AT = (50, 60, 100)  # trials after which a pattern is looked for: fewer do not show a weak one
+PATTERN_AT = (50, 60, 100)  # trials after which rewards must show a pattern; fewer do not show a weak one
+ACCURACY_PATTERN_AT = (60, 100)  # those of them after which accuracies must, which a search for low latency varies less
 PATTERN_ODDS = 1.5  # their logarithm; noise exceeded it in 1 of 300 searches, whoever learnt had 4.6 and more
 LARGE_STEP = 3.0  # nats a decision: what was chosen became e^3 = 20 times rarer; healthy policies stayed below 0.8
 SETTLED_POLICY = 0.1  # share of its entropy that a policy has left
@@ -39,14 +41,13 @@ def no_pattern(moment: Moment) -> HealthWarning | None:
     if not moment.passed(PATTERN_AT):
         return None
     first = {trial.tokens: trial for trial in reversed(moment.trials) if trial.reward is not None}
-    for what, of, more in (
-        ("rewards", {tokens: trial.reward for tokens, trial in first.items()}, ""),
-        ("accuracies", {tokens: trial.accuracy for tokens, trial in first.items()}, "; latency alone does"),
-    ):
-        odds = pattern_odds(of, moment.decisions.sizes)
-        if len(of) >= RECENT and odds is not None and odds < PATTERN_ODDS:
-            text = f"after {moment.count} trials the {what} look like noise: they do not follow from the choices{more}"
-            return moment.warning("no pattern", text)
+    rewards = {tokens: trial.reward for tokens, trial in first.items()}
+    accuracies = {tokens: trial.accuracy for tokens, trial in first.items()}
+    said = f"after {moment.count} trials the {{}} look like noise: they do not follow from the choices"
+    if _is_noise(rewards, moment):
+        return moment.warning("no pattern", said.format("rewards"))
+    if moment.passed(ACCURACY_PATTERN_AT) and _is_noise(accuracies, moment):
+        return moment.warning("no pattern", f"{said.format('accuracies')}; latency alone does")
     return None
 
 
@@ -124,6 +125,13 @@ CHECKS: tuple[Callable[[Moment], HealthWarning | None], ...] = (
     no_pattern,
     no_gain,
 )
+
+
+def _is_noise(values: Mapping[Tokens, float | None], moment: Moment) -> bool:
+    if len(values) < RECENT:
+        return False
+    odds = pattern_odds(values, moment.decisions.sizes)
+    return odds is not None and odds < PATTERN_ODDS
 
 
 def _keeps_to_one(trials: Sequence[Trial], members: Sequence[int]) -> bool:
