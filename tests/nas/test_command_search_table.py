@@ -169,6 +169,29 @@ def test_a_soft_search_that_drifts_says_how_far_and_shows_the_front_near_the_tar
     assert "its best network lies 44.4 % above the target" in page
 
 
+def test_a_search_that_cannot_learn_says_so_when_it_shows_and_at_its_end(tmp_path):
+    networks = itertools.product(range(3), repeat=4)
+    rows = [("".join(map(str, tokens)), 0.7, known(tokens)[1]) for tokens in networks]
+    out = tmp_path / "run"
+    done = run(*search(write_table(tmp_path / "same.csv", rows), out, "--w", "0", "--trials", 60, "--json"))
+    said = "the reward has not changed in 40 trials: there is nothing to learn from it"
+    lines = done.stderr.splitlines()
+    first = lines.index(f"warning: {said}")
+    assert "60 trials, 0 failed" in lines[first + 1 :]
+    assert f"warning: {said}" in lines[first + 1 :]
+    assert json.loads(done.stdout.splitlines()[-1])["warnings"] == [said]
+    assert f"<li>T{said[1:]}.</li>" in (out / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_gain_over_random_networks_is_that_over_the_mean_of_the_table(whole_run):
+    # absolute reward, w -0.07: accuracy less 0.07 times the distance from 18 ms in shares of it, over all 81 networks
+    networks = [known(tokens) for tokens in itertools.product(range(3), repeat=4)]
+    mean = sum(accuracy - 0.07 * abs(ms / 18 - 1) for accuracy, ms in networks) / 81
+    first = json.loads((whole_run[0] / "updates.jsonl").read_text().splitlines()[0])
+    assert first["table_gain"] == pytest.approx(first["mean_reward"] - mean)
+    assert first["decision_entropies"] == [1.0] * 4
+
+
 def test_networks_without_an_accuracy_are_failed_trials(table, tmp_path):
     networks = list(itertools.product(range(3), repeat=4))
     rows = [("".join(map(str, t)), "" if t[3] == 1 else known(t)[0], known(t)[1]) for t in networks]
