@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from nas.commands import shell
-from nas.commands.network import load_network
+from nas.commands.network import load_network, sized_network
 from nas.commands.recipe import chosen_schedule, with_schedule_options
 from nas.environment import available_cores
 from nas.train_config import CONFIG_NAMES, train_config
@@ -90,7 +90,8 @@ def _begun(given: dict[str, Any], console: Console) -> "TrainRun":
     data = given["data"]
     if data != "digits" and not Path(data).exists():
         raise FileError(f"there are no data at {data}; give a folder or a zip, or the word digits")
-    arch = load_network(given["arch"], given.get("width"), given.get("resolution"))
+    load = sized_network if given.get("task", "classification") == "classification" else load_network
+    arch = load(given["arch"], given.get("width"), given.get("resolution"))
     resolved = {
         "arch": arch,
         "data": data if data == "digits" else str(Path(data).resolve()),

@@ -67,6 +67,20 @@ def test_a_training_ends_with_weights_an_onnx_file_metrics_and_a_page(
     assert f"{100 * summary['metrics']['accuracy']:.2f} %" in page
 
 
+def test_a_classifier_takes_images_that_are_too_small_for_its_strides_and_a_detector_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blocks = (Block("mbconv", 8, 3, 2, expanded=16), Block("mbconv", 8, 3, 2, expanded=16))
+    save_arch(Arch("tiny", 32, 10, Stem(8, stride=2), blocks, Head(16)), tmp_path / "tiny.yaml")
+    small = [tmp_path / "tiny.yaml", *QUICK, "--resolution", "4", "--threads", "1", "--out"]
+    assert run(monkeypatch, *small, tmp_path / "out") == 0
+    assert "at 4 px, 2 strides of tiny became 1, so that its maps stay large enough" in capsys.readouterr().out
+    told = mistake(
+        monkeypatch, capsys, tmp_path / "tiny.yaml", "--data", ".", "--task", "detection", "--resolution", "4"
+    )
+    assert "a resolution of 4 is too small for 'tiny'" in told
+
+
 def losses(folder: Path) -> list[float]:
     return [json.loads(line)["loss"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
