@@ -20,12 +20,12 @@ class Memory:
         self._sizes = tuple(sizes)
         self._cardinality = math.prod(sizes)
         self._proposed: set[Tokens] = set()
-        self._sums: dict[Tokens, tuple[float, int]] = {}
+        self._means: dict[Tokens, tuple[float, int]] = {}  # with how many results
         self._all: list[float] = []
 
     def __len__(self) -> int:
         """How many networks have a reward."""
-        return len(self._sums)
+        return len(self._means)
 
     def __contains__(self, tokens: Tokens) -> bool:
         """Whether a network was proposed or told."""
@@ -39,16 +39,21 @@ class Memory:
     @property
     def networks(self) -> list[Tokens]:
         """The networks that have a reward."""
-        return list(self._sums)
+        return list(self._means)
 
     @property
     def rewards(self) -> list[float]:
         """The mean reward of each network."""
-        return [total / count for total, count in self._sums.values()]
+        return [mean for mean, _ in self._means.values()]
 
     def recent(self, count: int) -> list[float]:
         """Give the last rewards as they were told."""
         return self._all[-count:]
+
+    def latest(self, count: int) -> tuple[list[Tokens], list[float]]:
+        """Give the last networks to get a reward, and their mean rewards."""
+        pairs = list(itertools.islice(reversed(self._means.items()), count))[::-1]
+        return [tokens for tokens, _ in pairs], [mean for _, (mean, _) in pairs]
 
     def note(self, tokens: Tokens) -> None:
         """Remember that a network was proposed."""
@@ -59,17 +64,18 @@ class Memory:
         new = []
         for proposal, reward in results:
             tokens = tuple(proposal.tokens)
-            total, count = self._sums.get(tokens, (0.0, 0))
+            mean, count = self._means.get(tokens, (0.0, 0))
             if not count:
                 new.append(tokens)
-            self._sums[tokens] = total + float(reward), count + 1
+            # As a step, so that equal rewards leave it exactly where it is.
+            self._means[tokens] = mean + (float(reward) - mean) / (count + 1), count + 1
             self._proposed.add(tokens)
             self._all.append(float(reward))
         return new
 
     def best(self, count: int) -> list[Tokens]:
         """Give the networks with the highest rewards, best first; of equals the earlier one."""
-        return sorted(self._sums, key=lambda tokens: -self._sums[tokens][0] / self._sums[tokens][1])[:count]
+        return sorted(self._means, key=lambda tokens: -self._means[tokens][0])[:count]
 
     def unproposed(self, rng: random.Random) -> Tokens:
         """Draw a network that was never proposed, all equally likely; any network if none is left."""
@@ -84,15 +90,15 @@ class Memory:
         """Give all of it in plain types."""
         return {
             "proposed": [list(tokens) for tokens in sorted(self._proposed)],
-            "networks": [list(tokens) for tokens in self._sums],
-            "sums": [total for total, _ in self._sums.values()],
-            "counts": [count for _, count in self._sums.values()],
+            "networks": [list(tokens) for tokens in self._means],
+            "means": self.rewards,
+            "counts": [count for _, count in self._means.values()],
             "told": list(self._all),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a saved state."""
         self._proposed = {tuple(tokens) for tokens in state["proposed"]}
-        pairs = zip(state["sums"], state["counts"], strict=True)
-        self._sums = {tuple(tokens): pair for tokens, pair in zip(state["networks"], pairs, strict=True)}
+        pairs = zip(state["means"], state["counts"], strict=True)
+        self._means = {tuple(tokens): pair for tokens, pair in zip(state["networks"], pairs, strict=True)}
         self._all = list(state["told"])

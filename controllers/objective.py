@@ -55,12 +55,13 @@ def rank_advantages(rewards: Sequence[float], recent: Sequence[float]) -> list[f
     return [normal.inv_cdf(min(max(middle / len(ordered), low), high)) for middle in middles]
 
 
-def policy_gradient_loss(log_probabilities: Tensor, advantages: Tensor, weights: Tensor) -> Tensor:
-    """Return the loss whose gradient is minus REINFORCE's (Williams 1992, theorem 1); arguments are (batch,).
+def policy_gradient_loss(chosen: Tensor, advantages: Tensor, weights: Tensor) -> Tensor:
+    """Return the loss whose gradient is minus REINFORCE's (Williams 1992, theorem 1).
 
-    Advantages and weights are constants: no gradient flows through them.
+    chosen: log-probabilities of the choices made, (batch, decisions); advantages: (batch, decisions); weights:
+    (batch,). The last two are constants: no gradient flows through them.
     """
-    return -(weights.detach() * advantages.detach() * log_probabilities).mean()
+    return -(weights.detach() * (advantages.detach() * chosen).sum(-1)).mean()
 
 
 def entropy(log_probabilities: Tensor) -> Tensor:
@@ -83,10 +84,16 @@ def importance_weights(now: Tensor, then: Tensor, limit: float) -> Tensor:
     return (now.detach() - then).exp().clamp(max=limit)
 
 
-def clipped_loss(now: Tensor, then: Tensor, advantages: Tensor, clip: float) -> Tensor:
-    """Return PPO's loss (Schulman et al. 2017, equation 7); arguments are (batch,), log-probabilities in nats."""
-    ratio = (now - then).clamp(max=LARGEST_LOG_RATIO).exp()
-    return -torch.minimum(ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages).mean()
+def clipped_loss(chosen: Tensor, before: Tensor, advantages: Tensor, weights: Tensor, clip: float) -> Tensor:
+    """Return PPO's loss (Schulman et al. 2017, equation 7), a ratio for each decision.
+
+    chosen and before: log-probabilities in nats of the choices made, now and by the policy that the update started
+    from, (batch, decisions); advantages: (batch, decisions); weights: (batch,), of late results against that policy
+    (Hilton et al. 2022 keep these two ratios apart).
+    """
+    ratio = (chosen - before).clamp(max=LARGEST_LOG_RATIO).exp()
+    gains = torch.minimum(ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages)
+    return -(weights.detach() * gains.sum(-1)).mean()
 
 
 def change_of_policy(before: Tensor, after: Tensor) -> Tensor:

@@ -46,10 +46,10 @@ class Policy(nn.Module):
         return F.log_softmax(logits + self.mask, dim=-1)
 
     @torch.no_grad()
-    def sample(self, n: int, generator: torch.Generator, heat: float = 1.0) -> tuple[Tensor, Tensor]:
+    def sample(self, n: int, generator: torch.Generator, heat: Tensor | float = 1.0) -> tuple[Tensor, Tensor]:
         """Draw n token tuples (n, decisions), with the log-probabilities of what they are drawn from.
 
-        Those are as ``forward`` gives them at a heat of 1; more heat evens out the choices.
+        Those are as ``forward`` gives them at a heat of 1; more heat, of all or (n, 1), evens out the choices.
         """
         read, state = torch.zeros(n, dtype=torch.long), None
         heads = self.head_bias + self.mask
@@ -63,6 +63,11 @@ class Policy(nn.Module):
         return torch.stack(tokens, dim=1), torch.stack(log_probabilities, dim=1)
 
 
+def of_choices(log_probabilities: Tensor, tokens: Tensor) -> Tensor:
+    """Return the log-probability of each token (batch, decisions), from those of all (batch, decisions, widest)."""
+    return log_probabilities.gather(-1, tokens[..., None])[..., 0]
+
+
 def of_tokens(log_probabilities: Tensor, tokens: Tensor) -> Tensor:
     """Return the log-probability of each token tuple (batch,), from those of all choices (batch, decisions, widest)."""
-    return log_probabilities.gather(-1, tokens[..., None])[..., 0].sum(-1)
+    return of_choices(log_probabilities, tokens).sum(-1)

@@ -4,23 +4,23 @@ import copy
 import math
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from controllers.baseline import of_others
 from controllers.contract import Known, Proposal, Results, check_count, check_results, check_state
+from controllers.draws import Draws
 from controllers.memory import Memory, Tokens
 from controllers.objective import MovingAverage, advantages, change_of_policy, entropy, rank_advantages, settled
 from controllers.options import require_range
-from controllers.policy import Policy, of_tokens
+from controllers.policy import Policy, of_choices, of_tokens
 from controllers.screening import Screen
 
-DRAWS = 16  # from the policy at once while one is looked for that was never proposed
-ROUNDS = 12  # of such draws, each from a policy evened out further, before one is drawn uniformly
-HEAT = 1.25  # by how much further
+FITTED = 300  # networks by which the effects of choices are judged, the last to get a reward
 RANKED = 100  # recent rewards among which a new one is ranked
 
 
@@ -28,13 +28,14 @@ RANKED = 100  # recent rewards among which a new one is ranked
 class PolicyOptions:
     """Hold what can be set; the defaults are those of experiments/controllers."""
 
-    learning_rate: float = 0.016
+    learning_rate: float = 0.02
     bias_rate: float = 4.0  # how many times as fast the decisions' own biases learn
     rate_decay: int = 150  # results after which the learning rate has halved, then a third is left, ...; 0: never
-    entropy_weight: float = 0.8  # against advantages of size one; see PolicyGradient._entropy_factor
+    entropy_weight: float = 1.0  # against advantages of size one; see PolicyGradient._entropy_factor
     rank_advantages: bool = True  # normal scores among recent rewards, in place of distances from a baseline
     baseline_decay: float = 0.95  # per reward; MnasNet's figure
     normalise_advantages: bool = True  # by their moving root mean square, where they are not ranks
+    factorised_baseline: bool = True  # of each decision what the others are worth is counted out; see baseline.py
     imitation_weight: float = 0.3  # of the best networks' log-probability (priority-queue training)
     imitation_size: int = 10  # how many of them
     epochs: int = 1  # steps on one batch
@@ -59,11 +60,12 @@ class PolicyOptions:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one update learns from: tokens (batch, decisions); advantages and log-probabilities then (batch,)."""
+    """What one update learns from."""
 
-    tokens: Tensor
-    advantages: Tensor
-    then: Tensor  # when proposed; nan where unknown
+    tokens: Tensor  # (batch, decisions)
+    advantages: Tensor  # (batch, decisions)
+    before: Tensor  # log-probabilities of the tokens by the policy that the update starts from, (batch, decisions)
+    then: Tensor  # of whole networks, when they were proposed, (batch,)
 
 
 class PolicyGradient:
@@ -83,14 +85,15 @@ class PolicyGradient:
         self._baseline = MovingAverage()
         self._square = MovingAverage()  # of the advantages
         self._updates = 0
-        self._pool = self._draws()
+        self._draws = Draws(self._policy, self._generator)
+        self._pool = self._look()
         self._drawn = self._repeated = 0  # policy draws since the last update, and those that were proposed before
         self._entropies = [1.0] * len(self._sizes)
         self._last = {"loss": 0.0, "advantage_std": 0.0, "gradient_norm": 0.0, "policy_change": 0.0}
         self._last |= {"repeated_share": 0.0, "entropy": self._entropy_limit()}
 
-    def loss(self, now: Tensor, batch: Batch) -> Tensor:
-        """Give the loss of a batch whose log-probabilities are ``now`` (batch,)."""
+    def loss(self, chosen: Tensor, batch: Batch) -> Tensor:
+        """Give the loss of a batch whose choices now have these log-probabilities, (batch, decisions)."""
         raise NotImplementedError
 
     def ask(self, n: int) -> list[Proposal]:
@@ -116,7 +119,7 @@ class PolicyGradient:
         tokens = torch.tensor([proposal.tokens for proposal, _ in results])
         then = [math.nan if p.log_probability is None else p.log_probability for p, _ in results]
         rewards = [float(reward) for _, reward in results]
-        self._update(Batch(tokens, self._advantages(rewards), torch.tensor(then)))
+        self._update(tokens, self._advantages(tokens, rewards), torch.tensor(then))
         self._last |= self._screen.diagnostics(tokens.numpy(), self._numbers())
 
     def state_dict(self) -> dict[str, Any]:
@@ -132,7 +135,8 @@ class PolicyGradient:
             "screen": self._screen.state_dict(),
             "unlearnt": [list(tokens) for tokens in self._unlearnt],
             "updates": self._updates,
-            "draws": [self._drawn, self._repeated],
+            "draws": self._draws.state_dict(),
+            "drawn": [self._drawn, self._repeated],
             "pool": self._pool.clone(),
             "entropies": list(self._entropies),
             "last": dict(self._last),
@@ -141,7 +145,7 @@ class PolicyGradient:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a state that a controller with the same sizes and options saved."""
         keys = ["policy", "optimiser", "generator", "baseline", "square", "memory", "screen", "updates"]
-        check_state(state, self._identity(), [*keys, "unlearnt", "draws", "pool", "entropies", "last"])
+        check_state(state, self._identity(), [*keys, "unlearnt", "draws", "drawn", "pool", "entropies", "last"])
         self._policy.load_state_dict(state["policy"])
         self._optimiser.load_state_dict(copy.deepcopy(state["optimiser"]))  # torch would keep the caller's tensors
         self._generator.set_state(state["generator"])
@@ -151,7 +155,8 @@ class PolicyGradient:
         self._screen.load_state_dict(state["screen"], self._memory)
         self._unlearnt = [tuple(tokens) for tokens in state["unlearnt"]]
         self._updates = state["updates"]
-        self._drawn, self._repeated = state["draws"]
+        self._draws.load_state_dict(state["draws"])
+        self._drawn, self._repeated = state["drawn"]
         self._pool = state["pool"].clone()
         self._entropies = list(state["entropies"])
         self._last = dict(state["last"])
@@ -189,27 +194,22 @@ class PolicyGradient:
         return tokens
 
     def _draw(self, n: int) -> list[Tokens]:
-        """Draw n networks from the policy, without those that were proposed before.
-
-        A policy that has settled is evened out until it draws others: those near what it has settled on.
-        """
-        chosen: list[Tokens] = []
-        for number in range(ROUNDS):
-            for row in map(tuple, self._policy.sample(max(n, DRAWS), self._generator, HEAT**number)[0].tolist()):
-                if len(chosen) == n:
-                    return chosen
-                self._drawn += 1
-                if self._options.unique and row in self._memory and not self._memory.exhausted:
-                    self._repeated += 1
-                    continue
-                self._memory.note(row)
-                chosen.append(row)
+        """Draw n networks from the policy, without those that were proposed before."""
+        chosen = self._draws.take(n, self._accept)
         while len(chosen) < n:
             chosen.append(self._memory.unproposed(random.Random(self._number())))
             self._memory.note(chosen[-1])
         return chosen
 
-    def _draws(self) -> Tensor:
+    def _accept(self, tokens: Tokens) -> bool:
+        self._drawn += 1
+        if self._options.unique and tokens in self._memory and not self._memory.exhausted:
+            self._repeated += 1
+            return False
+        self._memory.note(tokens)
+        return True
+
+    def _look(self) -> Tensor:
         """Draw what the reward model looks at until the next update, and rewards in it: (screen, decisions)."""
         if not self._options.screen:
             return torch.zeros((0, len(self._sizes)), dtype=torch.long)
@@ -221,8 +221,8 @@ class PolicyGradient:
     def _numbers(self) -> np.random.Generator:
         return np.random.default_rng(self._number())
 
-    def _advantages(self, rewards: list[float]) -> Tensor:
-        """Return how much better than others each reward is, and move the averages on."""
+    def _advantages(self, tokens: Tensor, rewards: list[float]) -> Tensor:
+        """Return how much better than others each choice was, (batch, decisions), and move the averages on."""
         options = self._options
         following = self._baseline.updated(rewards, options.baseline_decay)
         baseline = self._baseline.mean if self._updates else following.mean  # the first batch has only itself
@@ -230,31 +230,41 @@ class PolicyGradient:
         plain = advantages(rewards, baseline)
         self._square = self._square.updated([value * value for value in plain], options.baseline_decay)
         self._last["advantage_std"] = float(torch.tensor(plain).std(correction=0))
-        if options.rank_advantages:
-            return torch.tensor(rank_advantages(rewards, self._memory.recent(max(RANKED, len(rewards)))))
         scale = math.sqrt(self._square.mean) if options.normalise_advantages else 1.0
-        return torch.tensor(advantages(rewards, baseline, scale))
+        if options.rank_advantages:
+            of_networks = rank_advantages(rewards, self._memory.recent(max(RANKED, len(rewards))))
+        else:
+            of_networks = advantages(rewards, baseline, scale)
+        given = torch.tensor(of_networks)[:, None].expand(tokens.shape)
+        if not options.factorised_baseline:
+            return given
+        networks, known = self._memory.latest(FITTED)
+        scores = rank_advantages(known, known) if options.rank_advantages else advantages(known, baseline, scale)
+        others = of_others(self._sizes, np.array(networks), np.array(scores), tokens.numpy())
+        return given - torch.tensor(others, dtype=given.dtype)
 
-    def _update(self, batch: Batch) -> None:
+    def _update(self, tokens: Tensor, advantages: Tensor, then: Tensor) -> None:
         with torch.no_grad():
-            before = self._policy(batch.tokens)
-            batch = replace(batch, then=settled(batch.then, of_tokens(before, batch.tokens)))
-        self._note_entropies(before)
+            policy = self._policy(tokens)
+            before = of_choices(policy, tokens)
+        batch = Batch(tokens, advantages, before, settled(then, before.sum(-1)))
+        self._note_entropies(policy)
         for group, rate in zip(self._optimiser.param_groups, self._rates(), strict=True):
             group["lr"] = rate
         for _ in range(self._options.epochs):
             self._step(batch)
         with torch.no_grad():
-            change = change_of_policy(before, self._policy(batch.tokens))
+            change = change_of_policy(policy, self._policy(tokens))
         self._last["policy_change"] = float(change)
         self._last["repeated_share"] = self._repeated / max(self._drawn, 1)
         self._drawn = self._repeated = 0
-        self._pool = self._draws()
+        self._draws.clear()
+        self._pool = self._look()
         self._updates += 1
 
     def _step(self, batch: Batch) -> None:
         log_probabilities = self._policy(batch.tokens)
-        loss = self.loss(of_tokens(log_probabilities, batch.tokens), batch)
+        loss = self.loss(of_choices(log_probabilities, batch.tokens), batch)
         loss = loss - self._entropy_factor() * entropy(log_probabilities).sum(-1).mean()  # of a whole proposal
         loss = loss + self._imitation_loss() + self._dream_loss()
         self._optimiser.zero_grad()

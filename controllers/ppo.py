@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from controllers.objective import clipped_loss
+from controllers.objective import clipped_loss, importance_weights
 from controllers.options import require_range
 from controllers.policy_gradient import Batch, PolicyGradient, PolicyOptions
 
@@ -14,7 +14,7 @@ class PpoOptions(PolicyOptions):
     """Hold what can be set: as REINFORCE, with several steps a batch and a limit to how far they go."""
 
     epochs: int = 3
-    clip: float = 0.2  # how far a probability may move from what it was, as a share; Schulman et al. 2017
+    clip: float = 0.4  # how far a choice's probability may move, as a share; Schulman et al. 2017 have 0.2
 
     def __post_init__(self) -> None:
         PolicyOptions.__post_init__(self)
@@ -27,5 +27,6 @@ class Ppo(PolicyGradient):
     name = "ppo"
     _options: PpoOptions
 
-    def loss(self, now: Tensor, batch: Batch) -> Tensor:
-        return clipped_loss(now, batch.then, batch.advantages, self._options.clip)
+    def loss(self, chosen: Tensor, batch: Batch) -> Tensor:
+        weights = importance_weights(batch.before.sum(-1), batch.then, self._options.importance_limit)
+        return clipped_loss(chosen, batch.before, batch.advantages, weights, self._options.clip)

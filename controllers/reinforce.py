@@ -18,6 +18,6 @@ class Reinforce(PolicyGradient):
 
     name = "reinforce"
 
-    def loss(self, now: Tensor, batch: Batch) -> Tensor:
-        weights = importance_weights(now, batch.then, self._options.importance_limit)
-        return policy_gradient_loss(now, batch.advantages, weights)
+    def loss(self, chosen: Tensor, batch: Batch) -> Tensor:
+        weights = importance_weights(chosen.sum(-1), batch.then, self._options.importance_limit)
+        return policy_gradient_loss(chosen, batch.advantages, weights)

@@ -71,25 +71,33 @@ def test_the_rounding_of_a_constant_reward_is_not_blown_up() -> None:
 
 
 def test_loss_is_minus_the_mean_weighted_product() -> None:
-    # -(1 * 2 * -1 + 0.5 * -1 * -3) / 2 = -(-2 + 1.5) / 2 = 0.25
-    loss = policy_gradient_loss(torch.tensor([-1.0, -3.0]), torch.tensor([2.0, -1.0]), torch.tensor([1.0, 0.5]))
+    # One decision a network: -(1 * 2 * -1 + 0.5 * -1 * -3) / 2 = -(-2 + 1.5) / 2 = 0.25
+    chosen, advantages = torch.tensor([[-1.0], [-3.0]]), torch.tensor([[2.0], [-1.0]])
+    loss = policy_gradient_loss(chosen, advantages, torch.tensor([1.0, 0.5]))
     assert loss.item() == pytest.approx(0.25)
+
+
+def test_each_decision_of_a_network_has_its_own_advantage() -> None:
+    # Two decisions of one network: -0.5 * (2 * -1 + -1 * -3) = -0.5
+    loss = policy_gradient_loss(torch.tensor([[-1.0, -3.0]]), torch.tensor([[2.0, -1.0]]), torch.tensor([0.5]))
+    assert loss.item() == pytest.approx(-0.5)
 
 
 def test_loss_gradient_of_a_softmax_is_that_of_williams() -> None:
     # One softmax with logits 0, ln 3: probabilities 1/4, 3/4. Choice 0, advantage 2: d(-2 ln p0) / d logits
     # = -2 * (onehot - p) = -2 * (1 - 1/4, -3/4) = (-1.5, 1.5).
     logits = torch.tensor([0.0, math.log(3)], requires_grad=True)
-    chosen = torch.log_softmax(logits, dim=-1)[:1]
-    policy_gradient_loss(chosen, torch.tensor([2.0]), torch.tensor([1.0])).backward()
+    chosen = torch.log_softmax(logits, dim=-1)[None, :1]
+    policy_gradient_loss(chosen, torch.tensor([[2.0]]), torch.tensor([1.0])).backward()
     assert logits.grad is not None
     assert logits.grad.tolist() == pytest.approx([-1.5, 1.5])
 
 
 def test_no_gradient_flows_through_advantages_and_weights() -> None:
-    log_probability, advantage, weight = (torch.ones(1, requires_grad=True) for _ in range(3))
-    policy_gradient_loss(log_probability, advantage, weight).backward()
-    assert log_probability.grad is not None
+    chosen, advantage = (torch.ones((1, 1), requires_grad=True) for _ in range(2))
+    weight = torch.ones(1, requires_grad=True)
+    policy_gradient_loss(chosen, advantage, weight).backward()
+    assert chosen.grad is not None
     assert (advantage.grad, weight.grad) == (None, None)
 
 
@@ -127,19 +135,32 @@ def test_rank_advantages_are_normal_scores_among_recent_rewards() -> None:
     assert rank_advantages([5.0, 5.0], [5.0, 5.0, 5.0]) == pytest.approx([0.0, 0.0])
 
 
-def test_the_clipped_loss_stops_gaining_where_the_policy_has_moved_far() -> None:
+def test_the_clipped_loss_stops_gaining_where_a_choice_has_moved_far() -> None:
     # Ratios e^0.5 = 1.65 and e^-0.5 = 0.61. The first is cut at 1.2, the second is not.
-    now, then = torch.tensor([-1.0, -1.5]), torch.tensor([-1.5, -1.0])
-    loss = clipped_loss(now, then, torch.tensor([1.0, 1.0]), clip=0.2)
-    assert float(loss) == pytest.approx(-(1.2 + 0.6065) / 2, abs=1e-4)
+    now, before = torch.tensor([[-1.0, -1.5]]), torch.tensor([[-1.5, -1.0]])
+    loss = clipped_loss(now, before, torch.ones(1, 2), torch.ones(1), clip=0.2)
+    assert float(loss) == pytest.approx(-(1.2 + 0.6065), abs=1e-4)
+
+
+def test_the_clipped_loss_stops_losing_where_a_bad_choice_has_moved_far() -> None:
+    # With an advantage of -1 the ratio 0.61 is held at 0.8, and 1.65 is not cut: it may still come back.
+    now, before = torch.tensor([[-1.0, -1.5]]), torch.tensor([[-1.5, -1.0]])
+    loss = clipped_loss(now, before, -torch.ones(1, 2), torch.ones(1), clip=0.2)
+    assert float(loss) == pytest.approx(1.6487 + 0.8, abs=1e-4)
+
+
+def test_a_late_network_counts_by_its_weight_in_the_clipped_loss() -> None:
+    chosen = torch.tensor([[-1.0], [-1.0]])
+    loss = clipped_loss(chosen, chosen, torch.tensor([[1.0], [3.0]]), torch.tensor([1.0, 0.5]), clip=0.2)
+    assert float(loss) == pytest.approx(-(1 + 0.5 * 3) / 2)
 
 
 def test_the_clipped_loss_has_a_gradient_where_the_ratio_would_overflow() -> None:
-    now = torch.tensor([-1.0, -2.0], requires_grad=True)
-    loss = clipped_loss(now, torch.tensor([-200.0, -2.0]), torch.tensor([1.0, 1.0]), clip=0.2)
+    now = torch.tensor([[-1.0], [-2.0]], requires_grad=True)
+    loss = clipped_loss(now, torch.tensor([[-200.0], [-2.0]]), torch.ones(2, 1), torch.ones(2), clip=0.2)
     loss.backward()  # type: ignore[no-untyped-call]
     assert now.grad is not None
-    assert now.grad.tolist() == [0.0, -0.5]  # the first is far past the clip; the second has ratio 1
+    assert now.grad.tolist() == [[0.0], [-0.5]]  # the first is far past the clip; the second has ratio 1
 
 
 def test_the_change_of_a_policy_is_its_divergence_a_decision() -> None:
