@@ -276,7 +276,7 @@ class PolicyGradient:
 
     def _imitation_loss(self) -> Tensor | float:
         """Raise the log-probability of the best networks so far (Abolafia et al. 2018, priority-queue training)."""
-        if self._options.imitation_weight == 0 or len(set(self._memory.rewards)) < 2:
+        if self._options.imitation_weight == 0 or not self._memory.varied:
             return 0.0
         best = torch.tensor(self._memory.best(self._options.imitation_size))
         return -self._options.imitation_weight * of_tokens(self._policy(best), best).mean()

@@ -21,7 +21,7 @@ from controllers.reward_model import Array, Encoding, Fitted, RewardModel
 from controllers.reward_model import Tokens as TokenArray
 
 FIRST = 10  # rewards from which on the model is used
-CAPACITY = 1000  # networks that the model learns from: the best half and the latest
+CAPACITY = 500  # networks that the model learns from: the best half and the latest
 TWINS = 256  # networks drawn uniformly, which the proposals are compared with
 STARTS = 3  # networks that one is looked for near where latency is known: asking for it takes time
 DOUBT = 0.4  # share of the boldness where accuracy alone is doubted: over a whole space it varies more than rewards do
@@ -151,8 +151,7 @@ class Screen:
     def _fit(self, memory: Memory) -> None:
         if len(self._rows) < FIRST:
             return
-        means = dict(zip(memory.networks, memory.rewards, strict=True))
-        rewards = self._rewards = np.array([means[tokens] for tokens in self._rows])
+        rewards = self._rewards = np.array([memory.mean(tokens) for tokens in self._rows])
         self._scores, refitted = self._model.fit(normal_scores(rewards))
         if self._accuracy_model is not None and self._known is not None:
             self._fit_accuracies(self._accuracy_model, self._known, rewards, refitted)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from nas.health_checks import CHECKS
+from nas.health_checks import CHECKS, Check
 from nas.health_state import Decisions, HealthWarning, Moment
 from nas.search import PolicyUpdate, Trial
 
@@ -15,14 +15,15 @@ class Health:
     decisions: Decisions
     updates: list[PolicyUpdate] = field(default_factory=list)
     warnings: list[HealthWarning] = field(default_factory=list)
+    _checks: list[Check] = field(default_factory=lambda: list(CHECKS))  # that have found nothing yet
 
     def note(self, update: PolicyUpdate, trials: Sequence[Trial]) -> list[HealthWarning]:
         """Take an update, with all trials up to it as they finished; give the warnings of kinds not raised before."""
         self.updates.append(update)
-        raised = {warning.kind for warning in self.warnings}
         moment = Moment(trials, self.updates, self.decisions)
-        found = [check(moment) for check in CHECKS]
-        new = [warning for warning in found if warning is not None and warning.kind not in raised]
+        found = {check: check(moment) for check in self._checks}
+        self._checks = [check for check, warning in found.items() if warning is None]
+        new = [warning for warning in found.values() if warning is not None]
         self.warnings += new
         return new
 

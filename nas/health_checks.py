@@ -4,11 +4,14 @@ The thresholds come from experiments/controllers/health.py, which plants faults 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice, takewhile
 from statistics import median
 
-from nas.health_state import RECENT, HealthWarning, Moment, gain_over_random, pattern_odds, same, scored
+from nas.health_state import RECENT, HealthWarning, Moment, gain_over_random, last_scored, pattern_odds, same
 from nas.points import Tokens
 from nas.search import Trial
+
+Check = Callable[[Moment], HealthWarning | None]
 
 DISTINCT = 10  # networks among them, at least, for their rewards to say something
 PATTERN_AT = (50, 60, 100)  # trials after which rewards must show a pattern; fewer do not show a weak one
@@ -24,7 +27,7 @@ LEARNT_BY, COMPARED = 100, 80  # trials by which a policy beats chance, and how 
 
 def constant(moment: Moment) -> HealthWarning | None:
     """Notice rewards, or else accuracies, that are all the same though networks are not."""
-    recent = scored(moment.trials)[-RECENT:]
+    recent = last_scored(moment.trials, RECENT)
     if len(recent) < RECENT or len({trial.key for trial in recent}) < DISTINCT:
         return None
     if same([trial.reward for trial in recent]):
@@ -105,7 +108,7 @@ def stuck(moment: Moment) -> HealthWarning | None:
 
 def no_gain(moment: Moment) -> HealthWarning | None:
     """Notice a policy that mostly proposes no better networks than chance does; bold batches may well go wrong."""
-    recent = [update for update in moment.updates if update.trials > moment.count - COMPARED]
+    recent = list(takewhile(lambda update: update.trials > moment.count - COMPARED, reversed(moment.updates)))
     gains = [gain for gain in map(gain_over_random, recent) if gain is not None]
     if not (moment.learning and moment.count >= LEARNT_BY and gains and moment.spread > 0) or median(gains) > 0:
         return None
@@ -116,7 +119,7 @@ def no_gain(moment: Moment) -> HealthWarning | None:
     )
 
 
-CHECKS: tuple[Callable[[Moment], HealthWarning | None], ...] = (
+CHECKS: tuple[Check, ...] = (
     large_step,
     settled_policy,
     settled_stage,
@@ -135,8 +138,15 @@ def _is_noise(values: Mapping[Tokens, float | None], moment: Moment) -> bool:
 
 
 def _keeps_to_one(trials: Sequence[Trial], members: Sequence[int]) -> bool:
-    chosen = [tuple(trial.tokens[index] for index in members) for trial in trials]
-    return len(set(chosen[-STUCK:])) == 1 and sum(choice != chosen[-1] for choice in chosen) <= HARDLY
+    kept = _chosen(trials[-1], members)
+    if any(_chosen(trial, members) != kept for trial in trials[-STUCK:]):
+        return False
+    others = (trial for trial in trials if _chosen(trial, members) != kept)
+    return len(list(islice(others, HARDLY + 1))) <= HARDLY  # a long search soon has more
+
+
+def _chosen(trial: Trial, members: Sequence[int]) -> tuple[int, ...]:
+    return tuple(trial.tokens[index] for index in members)
 
 
 def _while_it_varies(moment: Moment) -> str:

@@ -2,8 +2,9 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -107,8 +108,13 @@ def gain_over_random(update: PolicyUpdate) -> float | None:
     return update.diagnostics.get("table_gain", update.diagnostics.get("model_gain"))
 
 
-def scored(trials: Sequence[Trial]) -> list[Trial]:
-    return [trial for trial in trials if trial.reward is not None and trial.state != "failed"]
+def scored(trials: Iterable[Trial]) -> Iterator[Trial]:
+    return (trial for trial in trials if trial.reward is not None and trial.state != "failed")
+
+
+def last_scored(trials: Sequence[Trial], count: int) -> list[Trial]:
+    """Give the last trials with a reward that is not a failure's, so many or fewer, as they finished."""
+    return list(islice(scored(reversed(trials)), count))[::-1]
 
 
 def same(values: Sequence[float | None]) -> bool:

@@ -15,6 +15,7 @@ from nas.recorded import CONFIG
 from nas.run_folder import UPDATES, RunFolder
 from nas.search import PolicyUpdate, Trial
 from nas.target import TOLERANCE, Target
+from nas.updates import number, read_updates
 from search_spaces import Arch, InputError, SearchSpace, arch_from_dict, read_yaml
 
 
@@ -73,7 +74,7 @@ def read_report(run: Path) -> Report:
     finished = folder.read_trials()  # in the order in which they did
     trials = sorted(finished, key=lambda trial: trial.trial)
     space = folder.space() if (run / "space.yaml").is_file() else None
-    updates = _read_updates(run / UPDATES)
+    updates = read_updates(run / UPDATES)
     decisions = _decisions(space, trials)
     return Report(
         path=run,
@@ -87,13 +88,6 @@ def read_report(run: Path) -> Report:
         network=_seed(run / "seed.yaml") or _best(trials, space, _target(config)),
         table=_table(config.get("device")),
     )
-
-
-def number(value: Any) -> float | None:
-    """Take a finite number from a file; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -146,30 +140,6 @@ def _table(device: Any) -> LatencyTable | None:
         return load_table(str(device))
     except InputError:  # a table of the user's that was moved since: the page goes without its figures
         return None
-
-
-def _read_updates(path: Path) -> list[PolicyUpdate]:
-    """Read the policy updates; a line that is not one, such as a last one cut short, is left out."""
-    updates: list[PolicyUpdate] = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict) and number(row.get("trials")) is not None:
-            updates.append(_update(row, len(updates) + 1))
-    return updates
-
-
-def _update(row: Mapping[str, Any], count: int) -> PolicyUpdate:
-    """Make an update of a line; what is no number in it is left out."""
-    told = {name: value for name, value in ((name, number(entry)) for name, entry in row.items()) if value is not None}
-    trials, mean_reward = int(told.pop("trials")), told.pop("mean_reward", math.nan)
-    entropies = row.get("decision_entropies")
-    shares = [number(entry) for entry in entropies] if isinstance(entropies, list) else []
-    complete = tuple(share for share in shares if share is not None)
-    told.pop("update", None)
-    return PolicyUpdate(count, trials, mean_reward, told, complete if len(complete) == len(shares) else ())
 
 
 def _read_json(path: Path) -> Mapping[str, Any]:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from nas.pages import Fact
 from nas.pareto import front_of
-from nas.report_data import Report, number
+from nas.report_data import Report
+from nas.updates import number
 
 
 def title(report: Report) -> str:

@@ -4,9 +4,11 @@ import contextlib
 import csv
 import json
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -17,10 +19,11 @@ from pydantic import TypeAdapter, ValidationError
 from nas.pareto import front_of
 from nas.points import Points
 from nas.recorded import CONFIG, check_begun, new_folder, write_atomically
-from nas.search import PolicyUpdate, Trial
+from nas.search import PolicyUpdate, Progress, Trial
+from nas.updates import read_updates
 from search_spaces import FileError, InputError, SearchSpace, load_space, read_yaml
 
-_TRIAL = TypeAdapter(Trial)
+_TRIAL, _PROGRESS = TypeAdapter(Trial), TypeAdapter(Progress)
 TRIALS, UPDATES, SPACE = "trials.jsonl", "updates.jsonl", "space.yaml"
 
 
@@ -86,7 +89,7 @@ class RunFolder:
         self._append(TRIALS, asdict(trial), self.synced)
 
     def append_update(self, update: PolicyUpdate) -> None:
-        """Write one policy update; a replay of the trials writes it again, so it may be lost."""
+        """Write one policy update; where it is lost a replay of the trials writes it again."""
         row = asdict(update)
         entropies = [round(share, 4) for share in row.pop("decision_entropies")]
         self._append(UPDATES, row | row.pop("diagnostics") | {"decision_entropies": entropies}, False)
@@ -127,12 +130,24 @@ class RunFolder:
                 raise FileError(f"{self.path / TRIALS} line {line}: {problem}; restore the file from a copy")
             seen.add(trial.trial)
 
-    def start_over_updates(self) -> None:
-        """Empty ``updates.jsonl``, which a replay writes anew, and cut off half a trial at the end."""
-        (self.path / UPDATES).unlink(missing_ok=True)
+    def cut_half_trial(self) -> None:
+        """Cut off what a kill left of a trial at the end of ``trials.jsonl``."""
         with (self.path / TRIALS).open("rb+") as file:
             content = file.read()
             file.truncate(content.rfind(b"\n") + 1)
+
+    def keep_updates(self, count: int) -> list[PolicyUpdate] | None:
+        """Cut ``updates.jsonl`` off after so many updates and give them; None, and no file, where it has fewer."""
+        path = self.path / UPDATES
+        lines = path.read_bytes().splitlines(keepends=True)[:count] if path.is_file() else []
+        path.unlink(missing_ok=True)
+        if count:
+            write_atomically(path, b"".join(lines).decode(errors="replace"))
+        updates = read_updates(path)
+        if len(updates) == count:
+            return updates
+        path.unlink(missing_ok=True)
+        return None
 
     def write_pareto(self, trials: Sequence[Trial]) -> None:
         """Write the front of accuracy over latency to ``pareto.csv``."""
@@ -152,11 +167,23 @@ class RunFolder:
         path = self.path / "seed.yaml"
         return dict(read_yaml(path)) if path.is_file() else None
 
-    def write_controller(self, state: Mapping[str, Any]) -> None:
-        """Write the controller's state to ``controller.pt``, which ``torch.load(weights_only=True)`` reads."""
+    def write_controller(self, state: Mapping[str, Any], progress: Progress) -> None:
+        """Write ``controller.pt``: the controller's state, and how far the search was then.
+
+        ``torch.load(weights_only=True)`` reads it. It is never ahead of ``trials.jsonl``, which is written first.
+        """
         temporary = self.path / ".controller.pt"
-        torch.save(dict(state), temporary)
+        torch.save({"controller": dict(state), "progress": _PROGRESS.dump_python(progress, mode="json")}, temporary)
         temporary.replace(self.path / "controller.pt")
+
+    def read_controller(self) -> tuple[dict[str, Any], Progress] | None:
+        """Read ``controller.pt``; None where it is not there, or cannot be used: the trials can do without."""
+        try:
+            with warnings.catch_warnings(action="ignore"):  # torch's, of files that are none of its own
+                saved = torch.load(self.path / "controller.pt", weights_only=True)
+            return dict(saved["controller"]), _PROGRESS.validate_python(saved["progress"])
+        except (OSError, EOFError, RuntimeError, UnpicklingError, LookupError, TypeError, ValueError):
+            return None
 
     def _append(self, name: str, row: Mapping[str, Any], synced: bool) -> None:
         with (self.path / name).open("a", encoding="utf-8") as file:

@@ -6,7 +6,7 @@ with a finished trial and with a policy update.
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -101,6 +101,29 @@ class PolicyUpdate:
     decision_entropies: tuple[float, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a search is: what `Search.restore` needs beside its results and the controller's state.
+
+    ``last``: trial and key of its last result; ``open``: proposals without a result, by trial; ``lessons``: proposals
+    with their rewards that the controller has not been told yet.
+    """
+
+    results: int
+    last: tuple[int, str] | None
+    issued: int
+    updates: int
+    open: tuple[tuple[int, Proposal], ...]
+    lessons: tuple[tuple[Proposal, float], ...]
+
+    def fits(self, results: Sequence[Trial]) -> bool:
+        """Whether these results begin with those that it was made after."""
+        if not 0 <= self.results <= len(results):
+            return False
+        before = results[self.results - 1] if self.results else None
+        return self.last == (None if before is None else (before.trial, before.key))
+
+
 @dataclass
 class Search:
     """One search among ``points`` with a budget of ``trials``; the controller learns after every ``batch`` outcomes."""
@@ -118,7 +141,7 @@ class Search:
     _updates: int = 0
     _failures: int = 0  # since this process began, while nothing finished
     _retried: set[int] = field(default_factory=set)
-    _in_flight: dict[int, Candidate] = field(default_factory=dict)
+    _open: dict[int, Candidate] = field(default_factory=dict)  # proposed, without a result yet
     _backlog: deque[Candidate] = field(default_factory=deque)
     _twins: dict[str, list[Candidate]] = field(default_factory=dict)
     _known: dict[str, Outcome] = field(default_factory=dict)
@@ -142,7 +165,6 @@ class Search:
                 self._twins[candidate.key].append(candidate)
             else:
                 self._twins[candidate.key] = []
-                self._in_flight[candidate.trial] = candidate
                 return candidate
         return None
 
@@ -151,7 +173,7 @@ class Search:
 
         A fault of the machine is forgiven once: the candidate is handed out again, and None comes back.
         """
-        candidate = self._in_flight.pop(trial)
+        candidate = self._open[trial]
         waiting = self._twins.pop(candidate.key)
         if outcome.accuracy is None and not outcome.network_fault and trial not in self._retried:
             self._retried.add(trial)
@@ -167,26 +189,45 @@ class Search:
             self._backlog.extend(waiting)
         return result
 
+    def progress(self) -> Progress:
+        """Say how far the search is, for one that goes on from here with a controller in the same state."""
+        last = self.results[-1] if self.results else None
+        return Progress(
+            results=len(self.results),
+            last=None if last is None else (last.trial, last.key),
+            issued=self._issued,
+            updates=self._updates,
+            open=tuple((trial, candidate.proposal) for trial, candidate in sorted(self._open.items())),
+            lessons=tuple(self._lessons),
+        )
+
+    def restore(self, results: Sequence[Trial], progress: Progress) -> None:
+        """Go on from where a search had these results; the controller is in the state that it had then."""
+        waiting = [Candidate(trial, proposal, self.points.point(proposal.tokens)) for trial, proposal in progress.open]
+        self._open = {candidate.trial: candidate for candidate in waiting}
+        self._issued, self._updates, self._lessons = progress.issued, progress.updates, list(progress.lessons)
+        for result in results:
+            self._note(result)
+
     def replay(self, results: Iterable[Trial]) -> None:
         """Take over the results of an interrupted run, in the order in which they finished.
 
         The controller is asked and told as it was then, so that with one worker it goes on as if never interrupted.
         What had been handed out but not finished comes first when the search goes on.
         """
-        outstanding: dict[int, Candidate] = {}
         for result in results:
             while self._issued <= result.trial:
-                candidate = self._propose()
-                outstanding[candidate.trial] = candidate
-            proposal = outstanding.pop(result.trial).proposal
+                self._propose()
+            proposal = self._open[result.trial].proposal
             if proposal.tokens != result.tokens:  # several workers: the order of asking and telling was another
                 proposal = Proposal(result.tokens)
             self._take(result, proposal, record=False)
-        self._backlog.extend(outstanding[trial] for trial in sorted(outstanding))
+        self._backlog.extend(self._open[trial] for trial in sorted(self._open))
 
     def _propose(self) -> Candidate:
         proposal = self.controller.ask(1)[0]
         candidate = Candidate(self._issued, proposal, self.points.point(proposal.tokens))
+        self._open[candidate.trial] = candidate
         self._issued += 1
         return candidate
 
@@ -220,13 +261,17 @@ class Search:
         """Write the trial down first, then learn from it: what is on disk is never ahead of nothing."""
         if record:
             self.on_trial(result)
-        self.results.append(result)
-        if result.reward is not None:  # neither luck nor another worker would change it
-            self._known[result.key] = Outcome(result.accuracy, result.seconds, result.error)
+        self._open.pop(result.trial)
+        self._note(result)
         if result.reward is not None:
             self._lessons.append((proposal, result.reward))
         if len(self._lessons) >= self.batch:
             self._learn()
+
+    def _note(self, result: Trial) -> None:
+        self.results.append(result)
+        if result.reward is not None:  # neither luck nor another worker would change it
+            self._known[result.key] = Outcome(result.accuracy, result.seconds, result.error)
 
     def _learn(self) -> None:
         lessons, self._lessons = self._lessons, []

@@ -20,6 +20,7 @@ from nas.report import write_report
 from nas.rewards import Reward, known_rewards, make_reward
 from nas.run_folder import RunFolder
 from nas.search import PolicyUpdate, Search, SearchFailedError, Trial
+from nas.snapshots import Snapshots
 from nas.summary import Summary
 from search_spaces import InputError, SearchSpace, load_space, space_text
 
@@ -63,6 +64,7 @@ class SearchRun:
     def _run_trials(self, health: Health) -> tuple[Search, float | None]:
         recorded = self.folder.read_trials()
         display = SearchDisplay(self.console, self.config.trials, recorded)
+        config = self.config
 
         def note_trial(trial: Trial) -> None:
             self.folder.append_trial(trial)
@@ -71,29 +73,32 @@ class SearchRun:
         def note_update(update: PolicyUpdate) -> None:
             update = _beside_random(update, random_reward)
             self.folder.append_update(update)
-            if self.evaluation.costly:  # else it is written once, at the end
-                self.folder.write_controller(controller.state_dict())
+            snapshots.update()
+            note_health(update)
+
+        def note_health(update: PolicyUpdate) -> None:
             display.update(update)
-            for warning in health.note(update, search.results):
+            for warning in health.note(update, search.results[: update.trials]):
                 display.warn(warning)
 
-        config = self.config
         torch.set_num_threads(1)  # the policy is small: threads would only take cores from the children
-        controller = _controller(config, self.evaluation)
         random_reward = self.evaluation.random_reward(_reward(config))
         search = Search(
             points=self.evaluation.points,
-            controller=controller,
+            controller=_controller(config, self.evaluation),
             reward=_reward(config),
             trials=config.trials,
             batch=config.batch,
             on_trial=note_trial,
             on_update=note_update,
         )
-        self.folder.start_over_updates()
-        search.replay(recorded)
+        snapshots = Snapshots(self.folder, search)
+        self.folder.cut_half_trial()
+        for update in snapshots.restore(recorded, lambda: _controller(config, self.evaluation)):
+            note_health(update)
+        search.replay(recorded[len(search.results) :])
         overhead = None if search.done else self.evaluation.run(search, display)
-        self.folder.write_controller(controller.state_dict())
+        snapshots.write()
         self.folder.write_pareto(search.results)
         return search, overhead
 

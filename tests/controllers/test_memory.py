@@ -49,6 +49,14 @@ def test_a_saved_memory_is_the_same() -> None:
     memory, other = told(((0, 0), 1.0), ((0, 1), 2.0), ((0, 0), 2.0)), Memory((2, 2))
     memory.note((1, 1))
     other.load_state_dict(memory.state_dict())
-    assert other.state_dict() == memory.state_dict()
+    assert [(1, 1) in other, (1, 0) in other, len(other)] == [True, False, 2]
+    assert (other.best(2), other.rewards, other.recent(3)) == ([(0, 1), (0, 0)], [1.5, 2.0], [1.0, 2.0, 2.0])
+    assert other.latest(1) == ([(0, 1)], [2.0])
     assert (1, 1) in other
     assert other.rewards == [1.5, 2.0]
+
+
+def test_the_mean_of_equal_rewards_is_that_reward() -> None:
+    memory = told(*[((0, 0), 0.7)] * 7, *[((0, 1), 0.7)] * 3)
+    assert memory.rewards == [0.7, 0.7]
+    assert not memory.varied

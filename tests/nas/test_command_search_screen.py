@@ -34,7 +34,7 @@ def test_without_screening_the_policy_alone_proposes(
     assert ended.value.code == 0
     assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["screen"] == 0
     state = torch.load(tmp_path / "run" / "controller.pt", weights_only=True)
-    assert state["options"]["screen"] == 0
+    assert state["controller"]["options"]["screen"] == 0
 
 
 def test_a_controller_without_a_reward_model_does_not_screen(

@@ -6,9 +6,10 @@ import json
 import pytest
 import torch
 
+from controllers import Proposal
 from nas.points import SpacePoints
 from nas.run_folder import RunFolder
-from nas.search import PolicyUpdate, Trial
+from nas.search import PolicyUpdate, Progress, Trial
 from search_spaces import InputError, load_space, space_text
 
 
@@ -56,7 +57,7 @@ def test_half_a_line_at_the_end_is_left_out_and_cut_off_before_the_next_one(run)
     with (run.path / "trials.jsonl").open("a") as file:
         file.write('{"trial": 1, "tok')
     assert run.read_trials() == [trial(0)]
-    run.start_over_updates()
+    run.cut_half_trial()
     run.append_trial(trial(1))
     assert run.read_trials() == [trial(0), trial(1)]
 
@@ -136,11 +137,69 @@ def test_pareto_file_holds_the_front_once_a_network(run):
         assert [row["trial"] for row in csv.DictReader(file)] == ["0", "2"]
 
 
-def test_controller_state_is_read_back_without_unpickling_code(run):
-    run.write_controller({"weights": torch.ones(2), "step": 3})
-    state = torch.load(run.path / "controller.pt", weights_only=True)
-    assert state["step"] == 3
-    assert state["weights"].tolist() == [1.0, 1.0]
+PROGRESS = Progress(
+    results=1,
+    last=(0, "k0"),
+    issued=3,
+    updates=0,
+    open=((1, Proposal((1, 2), -0.125)), (2, Proposal((0, 0)))),
+    lessons=((Proposal((1, 2)), 0.1),),
+)
+
+
+def test_controller_state_and_progress_are_read_back_as_they_were(run):
+    run.write_controller({"weights": torch.ones(2), "step": 3}, PROGRESS)
+    state, progress = run.read_controller()
+    assert (state["weights"].tolist(), state["step"]) == ([1.0, 1.0], 3)
+    assert progress == PROGRESS
+
+
+class Planted:
+    """Runs code where it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+@pytest.mark.parametrize("kind", ["missing", "cut", "nonsense", "other", "code"])
+def test_a_controller_file_that_is_not_one_counts_as_none_and_runs_nothing(run, kind, tmp_path):
+    path = run.path / "controller.pt"
+    run.write_controller({"step": 3}, PROGRESS)
+    if kind == "missing":
+        path.unlink()
+    elif kind == "cut":
+        path.write_bytes(path.read_bytes()[:200])
+    elif kind == "nonsense":
+        path.write_bytes(b"\x80\x05nonsense")
+    else:
+        torch.save({"step": 3} if kind == "other" else {"controller": Planted(tmp_path / "ran"), "progress": {}}, path)
+    assert run.read_controller() is None
+    assert not (tmp_path / "ran").exists()
+
+
+def update(number):
+    return PolicyUpdate(number, 4 * number, 0.5, {"entropy_share": 0.9}, (1.0, 0.5))
+
+
+def test_updates_are_cut_off_after_those_that_are_kept(run):
+    for number in (1, 2, 3):
+        run.append_update(update(number))
+    assert run.keep_updates(2) == [update(1), update(2)]
+    run.append_update(update(3))
+    assert [json.loads(line)["update"] for line in (run.path / "updates.jsonl").read_text().splitlines()] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("second", ["", '{"update": 2, "tri', "\0\0\0\n"])
+def test_updates_that_are_not_all_there_are_none(run, second):
+    run.append_update(update(1))
+    with (run.path / "updates.jsonl").open("a") as file:
+        file.write(second)
+    assert run.keep_updates(2) is None
+    assert not (run.path / "updates.jsonl").exists()
+    assert run.keep_updates(0) == []
 
 
 def test_a_folder_that_holds_a_run_is_not_begun_again(run):
