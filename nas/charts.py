@@ -8,6 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from nas.network_table import describe
 from nas.pareto import front_of
 from nas.report_data import Network
 from nas.search import Trial
@@ -50,8 +51,8 @@ def front_chart(
             x=[network.latency_ms],
             y=[100 * network.accuracy],
             marker={"symbol": "star", "size": 19, "color": SEED, "line": {"width": 1.5, "color": INK}},
-            customdata=[[network.trial]],
-            hovertemplate="%{x:.2f} ms, %{y:.2f} %<extra>trial %{customdata[0]}</extra>",
+            customdata=[[network.trial, hover_lines(describe(network.arch) if network.arch is not None else "")]],
+            hovertemplate="%{x:.2f} ms, %{y:.2f} %<br>%{customdata[1]}<extra>trial %{customdata[0]}</extra>",
         )
     if target_ms is not None:
         label = {"annotation_text": f"target {target_ms:g} ms", "annotation_position": "bottom right"}
@@ -121,7 +122,7 @@ def _points(trials: Sequence[Trial], descriptions: Mapping[str, str]) -> dict[st
     return {
         "x": [t.latency_ms for t in trials],
         "y": [100 * (t.accuracy or 0.0) for t in trials],
-        "customdata": [[t.trial, t.reward, _lines(descriptions.get(t.key, ""))] for t in trials],
+        "customdata": [[t.trial, t.reward, hover_lines(descriptions.get(t.key, ""))] for t in trials],
         "hovertemplate": (
             "%{x:.2f} ms, %{y:.2f} %, reward %{customdata[1]:.4f}<br>%{customdata[2]}"
             "<extra>trial %{customdata[0]}</extra>"
@@ -129,7 +130,7 @@ def _points(trials: Sequence[Trial], descriptions: Mapping[str, str]) -> dict[st
     }
 
 
-def _lines(description: str) -> str:
+def hover_lines(description: str) -> str:
     """Break a description into short lines: a hover label must fit on a phone."""
     parts = html.escape(description).split(" · ")
     chunks = [parts[start : start + RUNS_IN_A_LINE] for start in range(0, len(parts), RUNS_IN_A_LINE)]

@@ -8,24 +8,23 @@ from nas.charts import Chart, front_chart, reward_chart
 from nas.drift import drift_of, front_near
 from nas.health_charts import health_charts
 from nas.network_table import COLUMNS, NetworkRow, describe, network_rows
-from nas.pages import PAGE, render_page
+from nas.pages import PAGE, render_page, write_page
 from nas.pareto import front_of
-from nas.recorded import write_atomically
 from nas.report_data import Report, flatten, read_report
 from nas.report_words import chart_summaries, key_facts, lead, title
 from nas.search import Trial
 from search_spaces import Arch, lower
 
 
-def write_report(run: Path) -> Path:
-    """Write ``report.html`` into a run's folder; ``InputError`` if the folder holds no run."""
-    path = run / PAGE
-    write_atomically(path, render(read_report(run)))
+def write_report(run: Path, out: Path | None = None) -> Path:
+    """Write a run's page to ``out``, or ``report.html`` into its folder; ``InputError`` if the folder holds no run."""
+    path = run / PAGE if out is None else out
+    write_page(path, render(read_report(run)))
     return path
 
 
-def render(report: Report) -> str:
-    """Make the page; the template escapes whatever comes from files."""
+def render(report: Report, version: str | None = None) -> str:
+    """Make the page; the template escapes whatever comes from files. ``version``: it is served (`render_page`)."""
     networks = _networks(report)
     descriptions = {key: describe(arch) for key, arch in networks.items()}
     health = health_charts(report.updates, report.decisions)
@@ -44,6 +43,7 @@ def render(report: Report) -> str:
             "overhead_ms": _overhead_ms(report),
             **_clickable(report, networks),
         },
+        version=version,
         report=report,
         charts=charts,
         health=health,

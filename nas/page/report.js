@@ -1,14 +1,11 @@
 "use strict";
 
-const data = JSON.parse(document.getElementById("data").textContent);
 const options = {
   responsive: true,
   displaylogo: false,
   modeBarButtons: [["toImage", "resetScale2d"]],
 };
-for (const [id, chart] of Object.entries(data.charts)) {
-  Plotly.newPlot(id, chart.data, chart.layout, options);
-}
+let data = JSON.parse(document.getElementById("data").textContent);
 
 function cell(row, text) {
   const element = document.createElement("td");
@@ -64,16 +61,24 @@ function show(number) {
   heading.focus({ preventScroll: true });
 }
 
-if (data.charts.front) {
-  document.getElementById("front").on("plotly_click", (event) => {
-    const about = event.points[0].customdata;
-    if (about && about[0] !== null) show(about[0]);
-  });
-  document.getElementById("pick").addEventListener("submit", (event) => {
-    event.preventDefault();
-    show(document.getElementById("trial").value);
-  });
+function draw() {
+  for (const [id, chart] of Object.entries(data.charts)) {
+    const element = document.getElementById(id);
+    chart.layout.uirevision = "kept"; // what was zoomed stays so when the chart is drawn anew
+    Plotly.react(element, chart.data, chart.layout, options);
+    if (id !== "front" || element.dataset.clickable) continue;
+    element.dataset.clickable = "yes";
+    element.on("plotly_click", (event) => {
+      const about = event.points[0].customdata;
+      if (about && about[0] !== null) show(about[0]);
+    });
+    document.getElementById("pick").addEventListener("submit", (event) => {
+      event.preventDefault();
+      show(document.getElementById("trial").value);
+    });
+  }
 }
+draw();
 
 // on paper, charts take the page's width and tables are open
 addEventListener("beforeprint", () => {
@@ -83,3 +88,47 @@ addEventListener("beforeprint", () => {
 addEventListener("afterprint", () => {
   Object.keys(data.charts).forEach((id) => Plotly.relayout(id, { width: null, autosize: true }));
 });
+
+// a served page asks for what is newer, and puts it in place: what is clicked, typed, opened and zoomed stays
+const KEPT = ".chart, #pick, #picked";
+const ASK_MS = 2000;
+
+function renew(text) {
+  const fresh = new DOMParser().parseFromString(text, "text/html"); // which runs no script of it
+  data = JSON.parse(fresh.getElementById("data").textContent);
+  const focused = document.activeElement && document.activeElement.id;
+  const opened = [...document.querySelectorAll("details[open] > summary")].map((summary) => summary.textContent);
+  for (const element of fresh.querySelectorAll("summary")) {
+    if (opened.includes(element.textContent)) element.parentElement.open = true;
+  }
+  for (const element of fresh.querySelectorAll(KEPT)) {
+    const old = document.getElementById(element.id);
+    if (!old) continue;
+    if (element.ariaLabel) old.ariaLabel = element.ariaLabel;
+    element.replaceWith(old);
+  }
+  for (const name of ["header", "main", "footer"]) {
+    document.querySelector(name).replaceWith(document.adoptNode(fresh.querySelector(name)));
+  }
+  document.title = fresh.title;
+  draw();
+  if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+}
+
+async function follow() {
+  let said = "";
+  try {
+    const answer = await (await fetch("version", { cache: "no-store" })).json();
+    if (answer.version !== data.version) {
+      const page = await fetch("content", { cache: "no-store" });
+      if (page.ok) renew(await page.text());
+    }
+    said = answer.problem ?? `Follows the search; this is how it was at ${new Date(answer.seconds * 1000).toLocaleTimeString()}.`;
+  } catch {
+    said = "The server of this page does not answer; this is what it showed last.";
+  }
+  const status = document.getElementById("live");
+  if (status.textContent !== said) status.textContent = said;
+  setTimeout(follow, ASK_MS);
+}
+if (data.version !== null) follow();
