@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import threading
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -68,18 +69,16 @@ def _serve(folder: Path, host: str, port: int, as_json: bool) -> None:
         if not server.loopback:
             warning = f"everyone who reaches port {server.server_address[1]} of this machine can read the page"
             print(f"nas-report: {warning}", file=sys.stderr, flush=True)
-        signal.signal(signal.SIGTERM, _end)
-        try:
-            print(f"{server.url} shows {folder} until Ctrl-C", flush=True)
-            if as_json:
-                shell.print_json({"address": server.url})
-            server.serve_forever()
-        except KeyboardInterrupt:
-            return
 
+        def end(number: int, frame: FrameType | None) -> None:
+            threading.Thread(target=server.shutdown).start()  # it waits for the loop, which this thread runs
 
-def _end(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, end)
+        print(f"{server.url} shows {folder} until Ctrl-C", flush=True)
+        if as_json:
+            shell.print_json({"address": server.url})
+        server.serve_forever(poll_interval=0.1)
 
 
 def main() -> None:
