@@ -96,7 +96,7 @@ class ByTable:
         found = {"file of accuracies": self.points.accuracies.fingerprint}
         return found if self.latencies is None else found | {"latency table": table_fingerprint(self.latencies)}
 
-    def run(self, search: Search, display: SearchDisplay) -> None:
+    def run(self, search: Search, display: SearchDisplay, name: str) -> None:
         """Look the trials up, one after another."""
         with display.shown():
             run_in_process(search, self._outcome)

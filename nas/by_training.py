@@ -12,6 +12,7 @@ from nas.config import SearchConfig
 from nas.data import ImageData, load_data
 from nas.display import SearchDisplay, task_display
 from nas.finish import finish, recorded_finish
+from nas.monitoring import dashboard_line
 from nas.placement import check_placement, workers_and_cpus
 from nas.points import SpacePoints, Tokens, latency_by_tokens
 from nas.preflight import place_search, table_fingerprint
@@ -72,9 +73,10 @@ class ByTraining:
         """Name the latency table and the images."""
         return {"latency table": table_fingerprint(self.latencies), "data": self.data.fingerprint}
 
-    def run(self, search: Search, display: SearchDisplay) -> float | None:
+    def run(self, search: Search, display: SearchDisplay, name: str) -> float | None:
         """Train the candidates on Ray."""
-        from nas.ray_trials import Placement, ray_cluster, run_on_ray  # ray takes seconds to import
+        from nas.ray_metrics import WatchedSearch  # ray takes seconds to import
+        from nas.ray_trials import Placement, ray_cluster, run_on_ray
 
         config = self.config
         workers, cpus = workers_and_cpus(config)
@@ -82,10 +84,10 @@ class ByTraining:
         evaluate = ChildEvaluator(self.data, config.proxy, config.seed, threads=cpus, device=device)
         with ray_cluster(config.ray_address) as dashboard:
             if dashboard:
-                self.console.print(f"Ray dashboard: {dashboard} (its token: ray get-auth-token)", soft_wrap=True)
+                self.console.print(dashboard_line(dashboard), soft_wrap=True)
             placement = Placement(workers, cpus, config.gpus_per_trial)
             with display.shown():
-                clock = run_on_ray(search, evaluate, placement)
+                clock = run_on_ray(WatchedSearch(search, name), evaluate, placement, name)
         return clock.overhead(workers)
 
     def finish(self, folder: RunFolder, seed: Trial) -> FinalTraining:

@@ -2,13 +2,26 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from nas.config import ProxyTask
 from nas.data import ImageData
 from nas.search import Outcome, child_seed
-from nas.training import DivergedError, Trained, train
+from nas.training import DivergedError, Phase, Trained, train
 from search_spaces import Arch, ArchError, proxy_arch
+
+
+class ChildWatch(Protocol):
+    """Is told how far the training of a child is."""
+
+    def phase(self, phase: Phase) -> None:
+        """Take note that a phase begins."""
+        ...
+
+    def epoch(self, done: int, of: int) -> None:
+        """Take note of an epoch that ended."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +33,11 @@ class ChildEvaluator:
     seed: int
     threads: int
     device: str = "cpu"
+    watch: ChildWatch | None = None
+
+    def watched(self, watch: ChildWatch) -> "ChildEvaluator":
+        """Give the same evaluator, which tells how far each training is."""
+        return replace(self, watch=watch)
 
     def __call__(self, arch: Arch, key: str) -> Outcome:
         """Train one network from scratch; a network that cannot be built or diverges is an outcome with its error."""
@@ -27,8 +45,20 @@ class ChildEvaluator:
 
     def _train(self, arch: Arch, key: str) -> Trained:
         child = proxy_arch(arch, self.proxy.resolution, len(self.data.classes), self.proxy.smallest_map)
-        seed = child_seed(self.seed, key)
-        return train(child, self.data, self.proxy.recipe, seed, device=self.device, threads=self.threads)
+        seed, recipe, watch = child_seed(self.seed, key), self.proxy.recipe, self.watch
+        if watch is None:
+            return train(child, self.data, recipe, seed, device=self.device, threads=self.threads)
+        epochs = recipe.epochs_for(len(self.data.train))
+        return train(
+            child,
+            self.data,
+            recipe,
+            seed,
+            device=self.device,
+            threads=self.threads,
+            on_epoch=lambda done, loss: watch.epoch(done, epochs),
+            on_phase=watch.phase,
+        )
 
 
 def outcome_of(training: Callable[[], Trained]) -> Outcome:

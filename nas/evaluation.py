@@ -46,8 +46,11 @@ class Evaluation(Protocol):
         """Name what the search rests on, each with a text that changes when its contents do."""
         ...
 
-    def run(self, search: Search, display: SearchDisplay) -> float | None:
-        """Run the trials that are left; give the share of the wall time that no trial filled, where it is known."""
+    def run(self, search: Search, display: SearchDisplay, name: str) -> float | None:
+        """Run the trials that are left; give the share of the wall time that no trial filled, where it is known.
+
+        ``name`` is the run's, for whoever watches several.
+        """
         ...
 
     def finish(self, folder: RunFolder, seed: Trial) -> FinalTraining | None:

@@ -1,4 +1,4 @@
-"""Trials on Ray Tune: the only file that imports ray.
+"""Trials on Ray Tune.
 
 An adapter joins `Trials`, a search's or NetAdapt's, to Tune: Tune asks it for the next one and reports each one's
 outcome. Everything that must survive is written by those themselves; Tune's own state is thrown away.
@@ -13,7 +13,7 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -24,7 +24,9 @@ from ray import tune
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.search import Searcher
 
+from nas.children import ChildEvaluator
 from nas.loop import Candidate, Trials
+from nas.ray_metrics import ChildProgress
 from nas.search import Outcome
 from search_spaces import Arch, FileError, InputError, arch_from_dict, arch_to_dict
 
@@ -94,8 +96,12 @@ def ray_cluster(address: str | None) -> Iterator[str]:
         ray.shutdown()
 
 
-def run_on_ray(trials: Trials[Candidate], evaluate: Evaluator, placement: Placement) -> TrialClock:
+def run_on_ray(
+    trials: Trials[Candidate], evaluate: Evaluator, placement: Placement, run: str | None = None
+) -> TrialClock:
     """Run trials on the Ray cluster that this process is connected to, until they are done.
+
+    ``run`` is what the workers call the run in their metrics; without a name they keep none.
 
     What ``trials`` raise ends it, once those that run are done. So does a ``FileError`` of an evaluator: no other try
     mends a full disk, and it is no fault of the network's.
@@ -107,10 +113,10 @@ def run_on_ray(trials: Trials[Candidate], evaluate: Evaluator, placement: Placem
     outcomes = ray.remote(num_cpus=0)(_Outcomes).remote()
     adapter = _SearchAdapter(trials, placement.workers, clock, outcomes)
     resources = {"cpu": placement.cpus_per_trial, "gpu": placement.gpus_per_trial}
-    trainable = tune.with_resources(tune.with_parameters(_ChildTrial, evaluate=evaluate, outcomes=outcomes), resources)
+    trainable = tune.with_parameters(_ChildTrial, evaluate=evaluate, outcomes=outcomes, run=run)
     with tempfile.TemporaryDirectory(prefix="nas-tune-") as storage:
         tuner = tune.Tuner(
-            trainable,
+            tune.with_resources(trainable, resources),
             tune_config=tune.TuneConfig(
                 search_alg=adapter,
                 num_samples=-1,  # the trials know when they are done
@@ -156,13 +162,24 @@ class _Outcomes:
 class _ChildTrial(tune.Trainable):
     """One candidate on a worker, or a wait for one; the actor is used again for the next."""
 
-    def setup(self, config: dict[str, Any], evaluate: Evaluator | None = None, outcomes: Any = None) -> None:
+    def setup(
+        self,
+        config: dict[str, Any],
+        evaluate: Evaluator | None = None,
+        outcomes: Any = None,
+        run: str | None = None,
+    ) -> None:
+        assert evaluate is not None  # with_parameters always gives it
         self._candidate = config
-        self._evaluate = evaluate
+        self._progress = ChildProgress(run)
+        self._evaluate = evaluate.watched(self._progress) if isinstance(evaluate, ChildEvaluator) else evaluate
         self._outcomes = outcomes
 
     def step(self) -> dict[str, Any]:
-        assert self._evaluate is not None  # with_parameters always gives it
+        with self._progress.at(self._candidate.get("trial"), _name_of(self._candidate)):
+            return self._step()
+
+    def _step(self) -> dict[str, Any]:
         if "after" in self._candidate:
             ray.get(self._outcomes.wait_beyond.remote(self._candidate["after"]))
             return {"done": True}
@@ -274,9 +291,13 @@ class _SearchAdapter(Searcher):
 
 
 def _trial_name(trial: TuneTrial) -> str:
-    if "after" in trial.config:
+    return _name_of(trial.config)
+
+
+def _name_of(candidate: Mapping[str, Any]) -> str:
+    if "after" in candidate:
         return "waits for work"
-    return f"trial {trial.config['trial']}: {trial.config['latency_ms']:.1f} ms"
+    return f"trial {candidate['trial']}: {candidate['latency_ms']:.1f} ms"
 
 
 def _trial_folder(trial: TuneTrial) -> str:

@@ -1,10 +1,10 @@
-"""A search's trials and updates as a TensorBoard log; ``tensorboard --logdir`` on several runs' folder compares them."""
+"""A search's trials and updates as a TensorBoard log: ``tensorboard --logdir`` on a folder of runs compares them."""
 
 import contextlib
 import shutil
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from tensorboardX.proto.event_pb2 import Event  # type: ignore[import-untyped, unused-ignore]
@@ -19,14 +19,14 @@ FLUSH_SECONDS = 5.0
 
 
 class SearchLog:
-    """Writes what trials and updates came to into a folder of its own in the search's, ``done`` trials first.
+    """Writes what trials and updates came to into a folder of its own in the search's.
 
     A resumed search's log is written anew. It is no record: where it cannot be written, the search goes on without it.
     Events go to a buffered file in this thread, as tensorboardX's own thread stops for good, and its caller with it,
     when a disk is full.
     """
 
-    def __init__(self, folder: Path, done: Iterable[Trial] = ()) -> None:
+    def __init__(self, folder: Path) -> None:
         self._file: RecordWriter | None = None
         self._flushed = time.monotonic()
         try:
@@ -37,8 +37,6 @@ class SearchLog:
         except OSError:
             return
         self._write(Event(file_version="brain.Event:2"))
-        for trial in done:
-            self.trial(trial)
 
     def trial(self, trial: Trial) -> None:
         """Write a trial's latency, and its accuracy and reward where it has them."""

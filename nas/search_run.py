@@ -1,6 +1,7 @@
 """One search from its configuration to its end: checks, trials, the seed, the files of the run."""
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from nas.report import write_report
 from nas.rewards import Reward, known_rewards, make_reward
 from nas.run_folder import RunFolder
 from nas.search import PolicyUpdate, Search, SearchFailedError, Trial
+from nas.search_log import SearchLog
 from nas.snapshots import Snapshots
 from nas.summary import Summary
 from search_spaces import InputError, SearchSpace, load_space, space_text
@@ -47,7 +49,8 @@ class SearchRun:
     def _complete(self) -> Summary:
         space = None if self.config.space is None else self.folder.space()
         health = Health(Decisions.of(space, self.evaluation.points.sizes))
-        search, overhead = self._run_trials(health)
+        with closing(SearchLog(self.folder.path)) as log:
+            search, overhead = self._run_trials(health, log)
         write_report(self.folder.path)
         if search.gave_up:
             raise SearchFailedError(f"{search.gave_up}; all errors are in {self.folder.path / 'trials.jsonl'}")
@@ -61,14 +64,17 @@ class SearchRun:
         warnings = tuple(health.warnings)
         return Summary(self.folder.path, self.config, tuple(search.results), overhead, choice, final, warnings)
 
-    def _run_trials(self, health: Health) -> tuple[Search, float | None]:
+    def _run_trials(self, health: Health, log: SearchLog) -> tuple[Search, float | None]:
         recorded = self.folder.read_trials()
+        for trial in recorded:
+            log.trial(trial)
         display = SearchDisplay(self.console, self.config.trials, recorded)
         config = self.config
 
         def note_trial(trial: Trial) -> None:
             self.folder.append_trial(trial)
             display.trial(trial)
+            log.trial(trial)
 
         def note_update(update: PolicyUpdate) -> None:
             update = _beside_random(update, random_reward)
@@ -78,6 +84,7 @@ class SearchRun:
 
         def note_health(update: PolicyUpdate) -> None:
             display.update(update)
+            log.update(update)
             for warning in health.note(update, search.results[: update.trials]):
                 display.warn(warning)
 
@@ -97,7 +104,7 @@ class SearchRun:
         for update in snapshots.restore(recorded, lambda: _controller(config, self.evaluation)):
             note_health(update)
         search.replay(recorded[len(search.results) :])
-        overhead = None if search.done else self.evaluation.run(search, display)
+        overhead = None if search.done else self.evaluation.run(search, display, self.folder.path.resolve().name)
         snapshots.write()
         self.folder.write_pareto(search.results)
         return search, overhead

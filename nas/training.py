@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from search_spaces import Arch
 if TYPE_CHECKING:
     from nas.data import ImageData
 
+Phase = Literal["build", "train", "validate"]
 _Indices = np.ndarray[Any, np.dtype[np.int64]] | Sequence[int]
 _EVALUATION_BATCH = 256
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # malloc.h
@@ -62,18 +63,23 @@ def train(
     device: str = "cpu",
     threads: int | None = None,
     on_epoch: Callable[[int, float], None] | None = None,
+    on_phase: Callable[[Phase], None] | None = None,
 ) -> Trained:
     """Build a network and train it from scratch; ``DivergedError`` if the loss turns nan or infinite.
 
     ``arch`` has the data's resolution and classes (`proxy_arch`). On a CPU the same arguments give the same accuracy,
     bit for bit; torch's global generator and thread count are left as they were. ``on_epoch`` gets the number of
-    epochs done and the mean training loss of the last one.
+    epochs done and the mean training loss of the last one; ``on_phase`` is called when a phase begins.
     """
     begin = time.perf_counter()
+    enter = on_phase or (lambda phase: None)
     with torch_state(seed, device, threads):
+        enter("build")
         model = build(arch, dropout=recipe.dropout, batch_norm_momentum=recipe.batch_norm_momentum)
         model.normalise.load_state_dict(normalisation(data.images, data.train))
+        enter("train")
         loss, rate = _fit(model, data, recipe, seed, device, on_epoch)
+        enter("validate")
         reached = accuracy(model, data, data.validation)
     return Trained(model, reached, loss, time.perf_counter() - begin, rate)
 

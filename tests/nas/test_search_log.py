@@ -61,7 +61,8 @@ def test_a_resumed_searchs_log_has_what_was_before_once(tmp_path: Path) -> None:
     before.close()
     (written,) = (tmp_path / "tensorboard").iterdir()
     written.rename(written.with_name("events.out.tfevents.1"))  # files are named by the second
-    after = SearchLog(tmp_path, [FINISHED])
+    after = SearchLog(tmp_path)
+    after.trial(FINISHED)
     after.trial(FAILED)
     after.update(UPDATE)
     after.close()
