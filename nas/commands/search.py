@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Option = typer.Option
 
-_FOR_TRAINING = ("data", "skip_bad_images", "workers", "gpus_per_trial", "ray_address")
+_FOR_TRAINING = ("data", "skip_bad_images", "workers", "gpus_per_trial", "ray_address", "monitoring")
 
 
 def command(
@@ -54,6 +54,10 @@ def command(
     workers: Annotated[int | None, Option(help="Trials at a time; else one for each core.")] = None,
     gpus_per_trial: Annotated[float | None, Option(help="Share of a GPU that each trial gets, such as 0.25.")] = None,
     ray_address: Annotated[str | None, Option(help="A running Ray cluster; else one is started here.")] = None,
+    monitoring: Annotated[
+        bool | None,
+        Option("--monitoring", help="Write Prometheus's and Grafana's files for this run, and say what to start."),
+    ] = None,
     seed: shell.Seed = None,
     out: Annotated[Path | None, Option(help="Folder of the run; else runs/<time>-<data>.")] = None,
     config: Annotated[Path | None, Option(help="YAML file with any of these and the proxy task.")] = None,
@@ -68,8 +72,14 @@ def command(
     """
     given = shell.given(context)
     _refuse_training(given)
+    given.pop("monitoring", None)
     console = Console(stderr=as_json, highlight=False, markup=False)
     run = _resumed(resume, given, console) if resume is not None else _begun(given, console)
+    if monitoring:
+        from nas.monitoring import write_monitoring
+
+        for line in write_monitoring(run.folder.path):
+            console.print(line, soft_wrap=True)
     summary = run.complete()
     _print_summary(summary, console)
     if as_json:
