@@ -13,7 +13,7 @@ Course = list[tuple[int, float]]  # trial, value
 
 COLORS = ("#2563a8", "#c2410c", "#0f766e", "#7c3aed", "#b08900", "#be185d", "#4d7c0f", "#0891b2")
 DASHES = ("solid", "dash", "dot")  # where colours begin again
-NAME_LENGTH = 40  # a longer one would fill the legend
+NAME_LENGTH = 26  # a longer one would fill the legend
 
 
 def fronts_chart(runs: Sequence[tuple[str, Report, Trial | None]]) -> Chart:
@@ -49,8 +49,9 @@ def fronts_chart(runs: Sequence[tuple[str, Report, Trial | None]]) -> Chart:
                 hovertemplate=f"best of {_legend(name)}: "
                 "%{x:.2f} ms, %{y:.2f} %<br>%{customdata[1]}<extra>trial %{customdata[0]}</extra>",
             )
-    for target_ms in sorted({report.target_ms for _, report, _ in runs if report.target_ms is not None}):
-        label = {"annotation_text": f"target {target_ms:g} ms", "annotation_position": "bottom right"}
+    for index, target_ms in enumerate(sorted({report.target_ms for _, report, _ in runs if report.target_ms})):
+        side = "left" if index == 0 else "right"
+        label = {"annotation_text": f"target {target_ms:g} ms", "annotation_position": f"bottom {side}"}
         figure.add_vline(target_ms, line={"color": MUTED, "width": 1.5, "dash": "dash"}, **label)
     figure.update_layout(showlegend=True)
     return plain(figure)
