@@ -86,8 +86,8 @@ class ByTraining:
             if dashboard:
                 self.console.print(dashboard_line(dashboard), soft_wrap=True)
             placement = Placement(workers, cpus, config.gpus_per_trial)
-            with display.shown():
-                clock = run_on_ray(WatchedSearch(search, name), evaluate, placement, name)
+            with WatchedSearch(search, name) as watched, display.shown():
+                clock = run_on_ray(watched, evaluate, placement, name)
         return clock.overhead(workers)
 
     def finish(self, folder: RunFolder, seed: Trial) -> FinalTraining:

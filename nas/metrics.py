@@ -14,13 +14,13 @@ class Metric:
     unit: str
     description: str
     tags: tuple[str, ...] = ()
-    kind: Literal["gauge", "histogram"] = "gauge"
+    kind: Literal["gauge", "counter", "histogram"] = "gauge"
 
     @property
     def exported(self) -> tuple[str, ...]:
         """The names under which Prometheus knows it."""
-        ends = ("_bucket", "_count", "_sum") if self.kind == "histogram" else ("",)
-        return tuple(f"{PREFIX}{self.name}{end}" for end in ends)
+        ends = {"gauge": ("",), "counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}
+        return tuple(f"{PREFIX}{self.name}{end}" for end in ends[self.kind])
 
 
 TRIALS = Metric("nas_trials", "trials", "Trials that ended, by state: finished, reused, failed", ("state",))
@@ -30,13 +30,8 @@ BEST_ACCURACY = Metric("nas_best_accuracy", "fraction", "Accuracy of the network
 BEST_LATENCY = Metric("nas_best_latency_ms", "ms", "Latency of the network with the highest reward, by the table")
 ENTROPY = Metric("nas_policy_entropy_share", "fraction", "Entropy of the policy, as a share of that of a random one")
 GAIN = Metric("nas_gain_over_random", "reward", "How much better than a random network's the last update's rewards are")
-PHASE_SECONDS = Metric(
-    "nas_trial_phase_seconds",
-    "s",
-    "Time that a trial spends in a phase: build, train, validate",
-    ("phase", "pid"),
-    "histogram",
-)
+PHASE_SECONDS = Metric("nas_phase_seconds", "s", "Time spent in a phase: build, train, validate", ("phase",), "counter")
+PHASE_SPREAD = Metric("nas_trial_phase_seconds", "s", "Time that a trial spends in a phase", ("phase",), "histogram")
 CHILD_TRIAL = Metric("nas_child_trial", "number", "Trial that a worker is at; -1 while it waits for one", ("pid",))
 CHILD_PROGRESS = Metric("nas_child_progress", "fraction", "Epochs done of the trial that a worker is at", ("pid",))
 
@@ -49,6 +44,7 @@ METRICS = (
     ENTROPY,
     GAIN,
     PHASE_SECONDS,
+    PHASE_SPREAD,
     CHILD_TRIAL,
     CHILD_PROGRESS,
 )

@@ -4,14 +4,15 @@ Ray's dashboard lists the workers of a node by the titles of their processes. An
 starts, and one actor runs many trials, so it is the title that names the trial.
 """
 
+import collections
 import os
+import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ray._raylet import setproctitle  # type: ignore[attr-defined, unused-ignore]
-from ray.util.metrics import Gauge, Histogram
+from ray.util.metrics import Counter, Gauge, Histogram
 
 from nas.metrics import (
     BEST_ACCURACY,
@@ -22,6 +23,7 @@ from nas.metrics import (
     ENTROPY,
     GAIN,
     PHASE_SECONDS,
+    PHASE_SPREAD,
     QUEUE,
     TRIALS,
     Metric,
@@ -30,8 +32,41 @@ from nas.search import Candidate, Outcome, Search, Trial
 from nas.training import Phase
 
 _STATES = ("finished", "reused", "failed")
-_SECONDS = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0]
+_BOUNDARIES = [0.1 * 2**step for step in range(20)]  # seconds, to 14 hours
+_REFRESH_SECONDS = 1.0  # the shortest time between two of Ray's exports
 _DOING: dict[Phase, str] = {"build": "building", "train": "epoch 1", "validate": "validating"}
+
+
+class _Gauges:
+    """Gauges that keep their values: Ray drops one that is not set anew between two of its exports."""
+
+    def __init__(self, run: str, **tags: str) -> None:
+        self._tags = {"run": run, **tags}
+        self._gauges: dict[Metric, Gauge] = {}
+        self._values: dict[tuple[Metric, str], float] = {}
+        self._closed = threading.Event()
+        threading.Thread(target=self._refresh, name="metrics", daemon=True).start()
+
+    def set(self, metric: Metric, value: float | None, state: str = "") -> None:
+        """Set a metric, which has states or has none; None leaves it as it is."""
+        if value is None:
+            return
+        if metric not in self._gauges:
+            self._gauges[metric] = Gauge(metric.name, _help(metric), ("run", *metric.tags))
+        self._values[metric, state] = value
+        self._record(metric, state, value)
+
+    def close(self) -> None:
+        """Let them be dropped."""
+        self._closed.set()
+
+    def _record(self, metric: Metric, state: str, value: float) -> None:
+        self._gauges[metric].set(value, self._tags | ({"state": state} if state else {}))
+
+    def _refresh(self) -> None:
+        while not self._closed.wait(_REFRESH_SECONDS):
+            for (metric, state), value in list(self._values.items()):
+                self._record(metric, state, value)
 
 
 class WatchedSearch:
@@ -39,15 +74,18 @@ class WatchedSearch:
 
     def __init__(self, search: Search, run: str) -> None:
         self._search = search
-        self._gauges = {
-            metric: _gauge(metric, {"run": run})
-            for metric in (TRIALS, QUEUE, BEST_REWARD, BEST_ACCURACY, BEST_LATENCY, ENTROPY, GAIN)
-        }
-        self._states: Counter[str] = Counter()
+        self._gauges = _Gauges(run)
+        self._states: collections.Counter[str] = collections.Counter()
         self._told = 0  # of the results
         self._running = 0
         self._best: Trial | None = None
         self._tell()
+
+    def __enter__(self) -> "WatchedSearch":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._gauges.close()
 
     @property
     def done(self) -> bool:
@@ -74,18 +112,17 @@ class WatchedSearch:
             if trial.reward is not None and (self._best is None or trial.reward > (self._best.reward or 0.0)):
                 self._best = trial
         self._told = len(results)
+        gauges, policy, best = self._gauges, self._search.controller.diagnostics(), self._best
         for state in _STATES:
-            self._gauges[TRIALS].set(self._states[state], {"state": state})
-        self._gauges[QUEUE].set(self._running, {"state": "running"})
-        self._gauges[QUEUE].set(max(0, self._search.trials - len(results) - self._running), {"state": "waiting"})
-        policy = self._search.controller.diagnostics()
-        best = self._best
-        told = {ENTROPY: policy.get("entropy_share"), GAIN: policy.get("model_gain")}
+            gauges.set(TRIALS, self._states[state], state)
+        gauges.set(QUEUE, self._running, "running")
+        gauges.set(QUEUE, max(0, self._search.trials - len(results) - self._running), "waiting")
+        gauges.set(ENTROPY, policy.get("entropy_share"))
+        gauges.set(GAIN, policy.get("model_gain"))
         if best is not None:
-            told |= {BEST_REWARD: best.reward, BEST_ACCURACY: best.accuracy, BEST_LATENCY: best.latency_ms}
-        for metric, value in told.items():
-            if value is not None:
-                self._gauges[metric].set(value)
+            gauges.set(BEST_REWARD, best.reward)
+            gauges.set(BEST_ACCURACY, best.accuracy)
+            gauges.set(BEST_LATENCY, best.latency_ms)
 
 
 class ChildProgress:
@@ -95,11 +132,10 @@ class ChildProgress:
     """
 
     def __init__(self, run: str | None) -> None:
-        tags = {"run": run or "", "pid": str(os.getpid())}
-        self._trial = _gauge(CHILD_TRIAL, tags)
-        self._progress = _gauge(CHILD_PROGRESS, tags)
-        self._seconds = _histogram(PHASE_SECONDS, tags)
-        self._measured = run is not None
+        self._gauges = None if run is None else _Gauges(run, pid=str(os.getpid()))
+        self._run = run or ""
+        self._seconds = Counter(PHASE_SECONDS.name, _help(PHASE_SECONDS), ("run", "phase"))
+        self._spread = Histogram(PHASE_SPREAD.name, _help(PHASE_SPREAD), _BOUNDARIES, ("run", "phase"))
         self._name = ""
         self._phase: Phase | None = None
         self._since = 0.0
@@ -109,15 +145,15 @@ class ChildProgress:
         """Be at a trial, or at none, while the block runs."""
         self._name = name
         self._show(name)
-        self._set(self._trial, -1 if trial is None else trial)
-        self._set(self._progress, 0)
+        self._set(CHILD_TRIAL, -1 if trial is None else trial)
+        self._set(CHILD_PROGRESS, 0)
         try:
             yield
             self._end_phase()
         finally:
             self._phase = None
-            self._set(self._trial, -1)
-            self._set(self._progress, 0)
+            self._set(CHILD_TRIAL, -1)
+            self._set(CHILD_PROGRESS, 0)
 
     def phase(self, phase: Phase) -> None:
         """Take note that a phase begins."""
@@ -127,30 +163,23 @@ class ChildProgress:
 
     def epoch(self, done: int, of: int) -> None:
         """Take note of an epoch that ended."""
-        self._set(self._progress, done / of)
+        self._set(CHILD_PROGRESS, done / of)
         if done < of:
             self._show(f"{self._name}, epoch {done + 1} of {of}")
 
     def _end_phase(self) -> None:
-        if self._phase is not None and self._measured:
-            self._seconds.observe(time.monotonic() - self._since, {"phase": self._phase})
+        if self._phase is not None and self._gauges is not None:
+            seconds, tags = time.monotonic() - self._since, {"run": self._run, "phase": self._phase}
+            self._seconds.inc(seconds, tags)
+            self._spread.observe(seconds, tags)
 
-    def _set(self, gauge: Gauge, value: float) -> None:
-        if self._measured:
-            gauge.set(value)
+    def _set(self, metric: Metric, value: float) -> None:
+        if self._gauges is not None:
+            self._gauges.set(metric, value)
 
     def _show(self, text: str) -> None:
         setproctitle(f"ray::{text}")  # "ray::" is how Ray knows its own
 
 
-def _gauge(metric: Metric, tags: dict[str, str]) -> Gauge:
-    gauge = Gauge(metric.name, f"{metric.description} ({metric.unit})", ("run", *metric.tags))
-    gauge.set_default_tags(tags)
-    return gauge
-
-
-def _histogram(metric: Metric, tags: dict[str, str]) -> Histogram:
-    described = f"{metric.description} ({metric.unit})"
-    histogram = Histogram(metric.name, described, _SECONDS, ("run", *metric.tags))
-    histogram.set_default_tags(tags)
-    return histogram
+def _help(metric: Metric) -> str:
+    return f"{metric.description} ({metric.unit})"
