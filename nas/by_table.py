@@ -9,6 +9,7 @@ from latency import LatencyTable, load_table
 from nas.accuracies import Accuracies, load_accuracies
 from nas.config import SearchConfig
 from nas.display import SearchDisplay
+from nas.evaluation import stop
 from nas.loop import run_in_process
 from nas.points import Point, Tokens, latency_by_tokens
 from nas.preflight import LatencyRange, check_reach, place_search, table_fingerprint
@@ -16,6 +17,7 @@ from nas.rewards import Reward
 from nas.run_folder import RunFolder
 from nas.search import Candidate, Outcome, Search, Trial
 from nas.seed import FinalTraining, seed_file
+from nas.stopping import stoppable
 from search_spaces import FileError, InputError, SearchSpace, load_space
 
 
@@ -98,7 +100,7 @@ class ByTable:
 
     def run(self, search: Search, display: SearchDisplay, name: str) -> None:
         """Look the trials up, one after another."""
-        with display.shown():
+        with display.shown(), stoppable(lambda: stop(search, display)):
             run_in_process(search, self._outcome)
 
     def finish(self, folder: RunFolder, seed: Trial) -> FinalTraining | None:

@@ -11,15 +11,18 @@ from nas.children import ChildEvaluator
 from nas.config import SearchConfig
 from nas.data import ImageData, load_data
 from nas.display import SearchDisplay, task_display
+from nas.evaluation import stop
 from nas.finish import finish, recorded_finish
 from nas.monitoring import dashboard_line
 from nas.placement import check_placement, workers_and_cpus
 from nas.points import SpacePoints, Tokens, latency_by_tokens
 from nas.preflight import place_search, table_fingerprint
+from nas.ray_token import show_token
 from nas.rewards import Reward
 from nas.run_folder import RunFolder
 from nas.search import Search, Trial
 from nas.seed import FinalTraining
+from nas.stopping import stoppable
 from search_spaces import SearchSpace, load_space
 
 
@@ -75,6 +78,7 @@ class ByTraining:
 
     def run(self, search: Search, display: SearchDisplay, name: str) -> float | None:
         """Train the candidates on Ray."""
+        show_token(self.config.ray_address)
         from nas.ray_metrics import WatchedSearch  # ray takes seconds to import
         from nas.ray_trials import Placement, ray_cluster, run_on_ray
 
@@ -85,10 +89,10 @@ class ByTraining:
         with ray_cluster(config.ray_address) as dashboard:
             if dashboard:
                 self.console.print(dashboard_line(dashboard), soft_wrap=True)
-            placement = Placement(workers, cpus, config.gpus_per_trial)
-            with WatchedSearch(search, name) as watched, display.shown():
+            placement = Placement(workers, cpus, config.gpus_per_trial, config.deadline_seconds)
+            with WatchedSearch(search, name) as watched, display.shown(), stoppable(lambda: stop(search, display)):
                 clock = run_on_ray(watched, evaluate, placement, name)
-        return clock.overhead(workers)
+        return clock.overhead(workers) if workers else None
 
     def finish(self, folder: RunFolder, seed: Trial) -> FinalTraining:
         """Train, export and time the seed, unless the folder shows that this was done."""

@@ -39,6 +39,7 @@ class SearchConfig(BaseModel):
     """A search, resolved: what ``config.yaml`` of a run holds and what ``--config`` reads.
 
     ``evaluator``: candidates are trained on images, or their accuracies are read from a table, the file ``accuracies``.
+    ``deadline_seconds``: after which a trial counts as hung; None: by how long the others took.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -64,6 +65,7 @@ class SearchConfig(BaseModel):
     workers: Positive | None = None
     cpus_per_trial: Positive | None = None
     gpus_per_trial: Annotated[float, Field(ge=0)] = 0.0
+    deadline_seconds: Annotated[float, Field(gt=0)] | None = None
     ray_address: str | None = None
 
     @field_validator("accuracies")
@@ -103,7 +105,7 @@ class SearchConfig(BaseModel):
 
 # what may differ between a run and its continuation: it changes neither what is proposed nor how it is judged, but for
 # the last digits of a child's training on another number of threads
-FREE_ON_RESUME = frozenset({"trials", "tolerance", "workers", "cpus_per_trial", "ray_address"})
+FREE_ON_RESUME = frozenset({"trials", "tolerance", "workers", "cpus_per_trial", "deadline_seconds", "ray_address"})
 
 
 def load_config(path: Path | None, flags: dict[str, Any], base: dict[str, Any] | None = None) -> SearchConfig:

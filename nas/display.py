@@ -78,6 +78,11 @@ class SearchDisplay:
         """Show the policy after a learning step."""
         self._policy = describe_policy(update)
 
+    def stopping(self) -> None:
+        """Say that trials which run are waited for."""
+        text = "stopping: trials that run are finished first (Ctrl-C again: at once)"
+        self._console.print(text, soft_wrap=True, highlight=False)
+
     def warn(self, warning: HealthWarning) -> None:
         """Print what a search suffers from, when it shows."""
         text = Text.assemble(("warning:", "yellow"), " ", warning.text)

@@ -79,3 +79,9 @@ def resume_evaluation(config: SearchConfig, space: SearchSpace | None, console: 
 
     assert space is not None  # a search that trains has one
     return ByTraining.resumed(config, space, console)
+
+
+def stop(search: Search, display: SearchDisplay) -> None:
+    """End a search when those of its trials that run are finished, and say so."""
+    search.stop()
+    display.stopping()

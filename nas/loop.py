@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from nas.search import Outcome
+from nas.stopping import held
 from search_spaces import Arch
 
 
@@ -47,4 +48,6 @@ class Trials(Protocol[AnyCandidate]):
 def run_in_process(trials: Trials[AnyCandidate], evaluate: Callable[[AnyCandidate], Outcome]) -> None:
     """Evaluate one candidate after another until nothing is left: for evaluators that answer fast, and for tests."""
     while (candidate := trials.next()) is not None:
-        trials.finish(candidate.trial, evaluate(candidate))
+        outcome = evaluate(candidate)
+        with held():
+            trials.finish(candidate.trial, outcome)

@@ -1,15 +1,18 @@
-"""Where trials run on this machine: how many at a time, with how many cores each."""
+"""Where trials run: how many at a time, with how many cores each."""
 
 from nas.config import SearchConfig
 from nas.environment import available_cores
 from search_spaces import InputError
 
 
-def workers_and_cpus(config: SearchConfig) -> tuple[int, int]:
+def workers_and_cpus(config: SearchConfig) -> tuple[int | None, int]:
     """Give the number of trials at a time and the cores of each; by default one core each, as many as there are.
 
-    Two children on one core each train faster than one on two (experiments/throughput).
+    Two children on one core each train faster than one on two (experiments/throughput). None: as many as the cluster
+    has room for.
     """
+    if config.ray_address is not None:
+        return config.workers, config.cpus_per_trial or 1
     workers = config.workers or max(1, available_cores() // (config.cpus_per_trial or 1))
     return workers, config.cpus_per_trial or max(1, available_cores() // workers)
 
@@ -20,6 +23,7 @@ def check_placement(config: SearchConfig) -> None:
         return
     workers, cpus = workers_and_cpus(config)
     cores = available_cores()
+    assert workers is not None  # of this machine
     if workers * cpus > cores:
         raise InputError(
             f"{workers} workers with {cpus} cores each need {workers * cpus}, and this machine has {cores}; "

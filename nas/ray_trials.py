@@ -9,9 +9,15 @@ trial in which it waits for the next outcome, which may bring some (`_Outcomes`)
 """
 
 import asyncio
+import atexit
+import faulthandler
+import functools
 import logging
 import os
+import shutil
+import signal
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,8 +33,14 @@ from ray.tune.search import Searcher
 from nas.children import ChildEvaluator
 from nas.loop import Candidate, Trials
 from nas.ray_metrics import ChildProgress
+from nas.ray_token import has_token
 from nas.search import Outcome
+from nas.siblings import SIBLINGS
+from nas.stopping import held
 from search_spaces import Arch, FileError, InputError, arch_from_dict, arch_to_dict
+
+PATIENCE, PATIENCE_SECONDS = 10.0, 600.0  # times the longest trial, and at least so long, before one counts as hung
+ROOM_SECONDS = 5.0  # between two looks at how much room the cluster has
 
 Result = TypeVar("Result")
 
@@ -43,9 +55,10 @@ class Evaluator(Protocol):
 class Placement:
     """Where trials run: how many at a time, and what each may use."""
 
-    workers: int
+    workers: int | None  # None: as many as the cluster has room for, at any moment
     cpus_per_trial: int
     gpus_per_trial: float = 0.0
+    deadline_seconds: float | None = None  # of a trial; None: see `TrialClock.deadline`
 
 
 @dataclass(slots=True)
@@ -55,12 +68,18 @@ class TrialClock:
     first_start: float = float("inf")
     last_end: float = 0.0
     trial_seconds: float = 0.0
+    longest: float = 0.0
 
     def add(self, seconds: float, now: float) -> None:
         """Note a trial that ended now, on a monotonic clock, and took this long."""
         self.last_end = now
         self.first_start = min(self.first_start, now - seconds)
         self.trial_seconds += seconds
+        self.longest = max(self.longest, seconds)
+
+    def deadline(self) -> float | None:
+        """Give the seconds after which a trial hangs: many times the longest so far; None before there is one."""
+        return max(PATIENCE_SECONDS, PATIENCE * self.longest) if self.longest else None
 
     def overhead(self, workers: int) -> float | None:
         """Give (wall time - trial seconds / workers) / wall time, or None where no trial ran."""
@@ -81,19 +100,40 @@ def ray_cluster(address: str | None) -> Iterator[str]:
     }
     for name, value in quiet.items():
         os.environ.setdefault(name, value)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a failed trial is a line in the record, not a page here
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         context = ray.init(
             address=address or "local",
+            runtime_env={"working_dir": _code()} if address else None,
             include_dashboard=None if address else True,
             logging_level=logging.ERROR,
             log_to_driver=False,
         )
-    except ConnectionError as error:
-        raise InputError(f"no Ray cluster answers at {address}; start one with: ray start --head") from error
+    except (ConnectionError, RuntimeError) as error:
+        if address is None:
+            raise
+        there = "" if has_token() else ", where there is none"
+        raise InputError(
+            f"cannot join a Ray cluster at {address}; start one with: ray start --head. If its head asks for a token, "
+            f"what ray get-auth-token prints there belongs into ~/.ray/auth_token here{there}"
+        ) from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_sigterm)  # Ray took it, and would end the process where it stands
     try:
         yield f"http://{context.dashboard_url}" if context.dashboard_url else ""
     finally:
         ray.shutdown()
+
+
+@functools.cache
+def _code() -> str:
+    """Copy our packages into one folder, which a cluster's nodes get; what we import must be installed there."""
+    folder, home = Path(tempfile.mkdtemp(prefix="nas-code-")), Path(__file__).parent.parent
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for name in ("nas", *SIBLINGS):
+        shutil.copytree(home / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return str(folder)
 
 
 def run_on_ray(
@@ -111,7 +151,7 @@ def run_on_ray(
         return clock
     _check_resources(placement)
     outcomes = ray.remote(num_cpus=0)(_Outcomes).remote()
-    adapter = _SearchAdapter(trials, placement.workers, clock, outcomes)
+    adapter = _SearchAdapter(trials, placement, clock, outcomes)
     resources = {"cpu": placement.cpus_per_trial, "gpu": placement.gpus_per_trial}
     trainable = tune.with_parameters(_ChildTrial, evaluate=evaluate, outcomes=outcomes, run=run)
     with tempfile.TemporaryDirectory(prefix="nas-tune-") as storage:
@@ -159,6 +199,19 @@ class _Outcomes:
             await self._changed.wait_for(lambda: self._count > count)
 
 
+@contextmanager
+def _ended_after(seconds: float | None) -> Iterator[None]:
+    """End this process where the block takes longer, whatever it hangs in; what it was doing goes to its log."""
+    if seconds is None:
+        yield
+        return
+    faulthandler.dump_traceback_later(seconds, exit=True, file=2)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
 class _ChildTrial(tune.Trainable):
     """One candidate on a worker, or a wait for one; the actor is used again for the next."""
 
@@ -185,8 +238,9 @@ class _ChildTrial(tune.Trainable):
             return {"done": True}
         start = time.monotonic()
         try:
-            arch = arch_from_dict(self._candidate["arch"])
-            outcome = self._evaluate(arch, self._candidate["key"])
+            with _ended_after(self._candidate["deadline"]):
+                arch = arch_from_dict(self._candidate["arch"])
+                outcome = self._evaluate(arch, self._candidate["key"])
         except FileError as error:
             return {"done": True, "file_error": str(error)}
         except Exception as error:  # a failed child is an outcome, never an exception in the driver
@@ -205,6 +259,31 @@ class _ChildTrial(tune.Trainable):
         """Load nothing."""
 
 
+class _Room:
+    """How many trials the cluster can run at a time; nodes join and leave."""
+
+    def __init__(self, placement: Placement) -> None:
+        self._placement = placement
+        self._looked = float("-inf")
+        self._workers = placement.workers or 1
+
+    def workers(self) -> int:
+        """Look now and then, where no number was asked for."""
+        if self._placement.workers is None and time.monotonic() - self._looked > ROOM_SECONDS:
+            self._looked = time.monotonic()
+            self._workers = max(1, room(self._placement))
+        return self._workers
+
+
+def room(placement: Placement) -> int:
+    """Say how many such trials the nodes of the cluster can run at a time."""
+    needed = {"CPU": float(placement.cpus_per_trial), "GPU": placement.gpus_per_trial}
+    nodes = ray.nodes()  # type: ignore[no-untyped-call]
+    alive = [node["Resources"] for node in nodes if node["Alive"]]
+    fits = [[int(has.get(name, 0) / need + 1e-9) for name, need in needed.items() if need] for has in alive]
+    return sum(min(counts) for counts in fits)
+
+
 class _SearchAdapter(Searcher):
     """Joins `Trials` to Tune.
 
@@ -213,22 +292,24 @@ class _SearchAdapter(Searcher):
     it is kept in ``fault``, and nothing more is suggested.
     """
 
-    def __init__(self, trials: Trials[Candidate], workers: int, clock: TrialClock, outcomes: Any) -> None:
+    def __init__(self, trials: Trials[Candidate], placement: Placement, clock: TrialClock, outcomes: Any) -> None:
         super().__init__()
         self._trials: Trials[Candidate] | None = trials
-        self._workers = workers
+        self._placement = placement
+        self._room = _Room(placement)
         self._clock = clock
         self._outcomes = outcomes
         self.fault: Exception | None = None
         self._count = 0  # of the outcomes
         self._running: dict[str, int | None] = {}  # Tune's name of a trial -> ours; None where a worker waits
+        self._due: dict[int, tuple[float, float]] = {}  # our name of a trial -> deadline, when
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         trials = self._live()
         finished: Any = Searcher.FINISHED  # a string, which ray's own types leave out
         if self.fault is not None or trials.done:
             return finished  # type: ignore[no-any-return]
-        if len(self._running) >= self._workers:
+        if len(self._running) >= self._room.workers():
             return None
         candidate = self._guarded(trials.next)
         if candidate is None:
@@ -237,7 +318,11 @@ class _SearchAdapter(Searcher):
             self._running[trial_id] = None
             return {"after": self._count}
         self._running[trial_id] = candidate.trial
+        deadline = self._placement.deadline_seconds or self._clock.deadline()
+        if deadline is not None:
+            self._due[candidate.trial] = deadline, time.monotonic() + deadline
         return {
+            "deadline": deadline,
             "trial": candidate.trial,
             "latency_ms": candidate.latency_ms,
             "key": candidate.key,
@@ -260,14 +345,20 @@ class _SearchAdapter(Searcher):
         if result:
             outcome = Outcome(**{field.name: result[field.name] for field in fields(Outcome)})
         else:
-            outcome = Outcome(None, 0.0, "the worker process died", network_fault=False)
+            outcome = Outcome(None, 0.0, f"the worker process {self._end_of(trial)}", network_fault=False)
+        self._due.pop(trial, None)
         self._clock.add(outcome.seconds, time.monotonic())
         self._live().finish(trial, outcome)
+
+    def _end_of(self, trial: int) -> str:
+        seconds, due = self._due.get(trial, (0.0, float("inf")))
+        return "died" if time.monotonic() < due else f"was ended at its deadline of {seconds:g} s, or died later"
 
     def _guarded(self, call: Callable[[], Result]) -> Result | None:
         """Call, and keep what it raises."""
         try:
-            return call()
+            with held():
+                return call()
         except Exception as error:
             self.fault = self.fault or error
             return None

@@ -132,7 +132,7 @@ class RunFolder:
 
     def cut_half_trial(self) -> None:
         """Cut off what a kill left of a trial at the end of ``trials.jsonl``."""
-        with (self.path / TRIALS).open("rb+") as file:
+        with self._writing(TRIALS), (self.path / TRIALS).open("rb+") as file:
             content = file.read()
             file.truncate(content.rfind(b"\n") + 1)
 
@@ -152,11 +152,12 @@ class RunFolder:
     def write_pareto(self, trials: Sequence[Trial]) -> None:
         """Write the front of accuracy over latency to ``pareto.csv``."""
         temporary = self.path / ".pareto.csv"
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["trial", "key", "latency_ms", "accuracy", "reward"])
-            writer.writerows([t.trial, t.key, t.latency_ms, t.accuracy, t.reward] for t in front_of(trials))
-        temporary.replace(self.path / "pareto.csv")
+        with self._writing("pareto.csv"):
+            with temporary.open("w", newline="", encoding="utf-8") as file:
+                writer = csv.writer(file)
+                writer.writerow(["trial", "key", "latency_ms", "accuracy", "reward"])
+                writer.writerows([t.trial, t.key, t.latency_ms, t.accuracy, t.reward] for t in front_of(trials))
+            temporary.replace(self.path / "pareto.csv")
 
     def write_seed(self, seed: Mapping[str, Any]) -> None:
         """Write ``seed.yaml``."""
@@ -173,8 +174,11 @@ class RunFolder:
         ``torch.load(weights_only=True)`` reads it. It is never ahead of ``trials.jsonl``, which is written first.
         """
         temporary = self.path / ".controller.pt"
-        torch.save({"controller": dict(state), "progress": _PROGRESS.dump_python(progress, mode="json")}, temporary)
-        temporary.replace(self.path / "controller.pt")
+        saved = {"controller": dict(state), "progress": _PROGRESS.dump_python(progress, mode="json")}
+        with self._writing("controller.pt"):
+            with temporary.open("wb") as file:
+                torch.save(saved, file)
+            temporary.replace(self.path / "controller.pt")
 
     def read_controller(self) -> tuple[dict[str, Any], Progress] | None:
         """Read ``controller.pt``; None where it is not there, or cannot be used: the trials can do without."""
@@ -186,8 +190,19 @@ class RunFolder:
             return None
 
     def _append(self, name: str, row: Mapping[str, Any], synced: bool) -> None:
-        with (self.path / name).open("a", encoding="utf-8") as file:
+        with self._writing(name), (self.path / name).open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
             if synced:
                 file.flush()
                 os.fsync(file.fileno())
+
+    @contextlib.contextmanager
+    def _writing(self, name: str) -> Iterator[None]:
+        """Put what keeps a file from being written in one line."""
+        try:
+            yield
+        except OSError as error:
+            raise FileError(
+                f"cannot write {self.path / name}: {error.strerror}; what was written before is safe: mend that, and "
+                f"go on with nas-search --resume {self.path}"
+            ) from error

@@ -137,6 +137,7 @@ class Search:
     on_update: Callable[[PolicyUpdate], None]
     results: list[Trial] = field(default_factory=list)
     gave_up: str | None = None  # why the search stopped before its budget was used up, if it did
+    stopped: bool = False  # it hands out nothing more
     _issued: int = 0
     _updates: int = 0
     _failures: int = 0  # since this process began, while nothing finished
@@ -149,15 +150,19 @@ class Search:
 
     @property
     def done(self) -> bool:
-        """Whether every trial of the budget has its result, or the search gave up."""
-        return self.gave_up is not None or len(self.results) >= self.trials
+        """Whether every trial of the budget has its result, or the search gave up or was stopped."""
+        return self.stopped or self.gave_up is not None or len(self.results) >= self.trials
+
+    def stop(self) -> None:
+        """Hand out no further candidates; outcomes of those that are handed out are still taken."""
+        self.stopped = True
 
     def next(self) -> Candidate | None:
         """Hand out the next network to evaluate, or None while there is none.
 
         A network seen before takes its result over at once; one that is being evaluated waits for its twin.
         """
-        while self.gave_up is None and (self._backlog or self._issued < self.trials):
+        while not self.stopped and self.gave_up is None and (self._backlog or self._issued < self.trials):
             candidate = self._backlog.popleft() if self._backlog else self._propose()
             if candidate.key in self._known:
                 self._reuse(candidate)

@@ -23,6 +23,7 @@ from nas.run_folder import RunFolder
 from nas.search import PolicyUpdate, Search, SearchFailedError, Trial
 from nas.search_log import SearchLog
 from nas.snapshots import Snapshots
+from nas.stopping import terminable
 from nas.summary import Summary
 from search_spaces import InputError, SearchSpace, load_space, space_text
 
@@ -39,7 +40,7 @@ class SearchRun:
     def complete(self) -> Summary:
         """Run the trials that are left, then train, export and report the seed."""
         try:
-            with self.folder.locked():
+            with self.folder.locked(), terminable():
                 write_config(self.folder.path, self.config)  # a resumed run's budget may be another
                 return self._complete()
         except KeyboardInterrupt:
@@ -54,6 +55,8 @@ class SearchRun:
         write_report(self.folder.path)
         if search.gave_up:
             raise SearchFailedError(f"{search.gave_up}; all errors are in {self.folder.path / 'trials.jsonl'}")
+        if search.stopped and len(search.results) < self.config.trials:
+            raise KeyboardInterrupt
         if not search.done:
             raise SearchFailedError(f"the trials ended early; go on with: nas-search --resume {self.folder.path}")
         choice = choose_seed(search.results, self.config.target)

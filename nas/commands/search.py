@@ -17,7 +17,16 @@ if TYPE_CHECKING:
 
 Option = typer.Option
 
-_FOR_TRAINING = ("data", "skip_bad_images", "workers", "gpus_per_trial", "ray_address", "monitoring")
+_FOR_TRAINING = (
+    "data",
+    "skip_bad_images",
+    "workers",
+    "gpus_per_trial",
+    "cpus_per_trial",
+    "deadline_seconds",
+    "ray_address",
+    "monitoring",
+)
 
 
 def command(
@@ -53,7 +62,14 @@ def command(
     batch: Annotated[int | None, Option(help="Finished trials a policy update.")] = None,
     workers: Annotated[int | None, Option(help="Trials at a time; else one for each core.")] = None,
     gpus_per_trial: Annotated[float | None, Option(help="Share of a GPU that each trial gets, such as 0.25.")] = None,
-    ray_address: Annotated[str | None, Option(help="A running Ray cluster; else one is started here.")] = None,
+    cpus_per_trial: Annotated[int | None, Option(help="Cores that each trial gets; else one.")] = None,
+    deadline_seconds: Annotated[
+        float | None,
+        Option("--deadline", help="Seconds after which a trial is given up; else ten times the longest, at least 600."),
+    ] = None,
+    ray_address: Annotated[
+        str | None, Option(help="A running Ray cluster, HOST:PORT or auto; else one is started here.")
+    ] = None,
     monitoring: Annotated[
         bool | None,
         Option("--monitoring", help="Write Prometheus's and Grafana's files for this run, and say what to start."),
@@ -88,7 +104,7 @@ def command(
 
 def _refuse_training(given: dict[str, Any]) -> None:
     """Raise ``InputError`` for options that say how to train, where nothing is trained."""
-    named = ", ".join(f"--{name.replace('_', '-')}" for name in _FOR_TRAINING if name in given)
+    named = ", ".join(f"--{name.removesuffix('_seconds').replace('_', '-')}" for name in _FOR_TRAINING if name in given)
     if named and given.get("evaluator") == "table":
         raise InputError(f"evaluator table trains nothing; leave {named} away")
 

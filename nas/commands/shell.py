@@ -1,5 +1,6 @@
 """What every command shares: exit codes and one-line errors, `--debug`, `--json`."""
 
+import functools
 import json
 import sys
 import traceback
@@ -10,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from nas.search import SearchFailedError
+from nas.stopping import TerminatedError
 from search_spaces import InputError
 
 Debug = Annotated[bool, typer.Option("--debug", help="On an error, show where in the code it arose.")]
@@ -29,7 +31,7 @@ _UsageError: Any = typer.BadParameter.__mro__[1]
 def main(command: Callable[..., None], name: str) -> None:
     """Run a command: exit 0 when done, 2 for the user's mistake (one line on stderr), 1 for a fault of ours."""
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command()(command)
+    app.command()(_told_of_interrupts(command))
     debug = "--debug" in sys.argv
     try:
         code = typer.main.get_command(app).main(prog_name=name, standalone_mode=False)
@@ -37,6 +39,8 @@ def main(command: Callable[..., None], name: str) -> None:
         # newer versions of Typer put pydantic's words before their own
         text = error.format_message().replace("Value error, ", "") if isinstance(error, _UsageError) else str(error)
         code = _fail(name, " ".join(text.split()), 2, debug)
+    except _InterruptedError as error:
+        code = _fail(name, "terminated" if error.code == 143 else "interrupted", error.code, debug)
     except (typer.Abort, KeyboardInterrupt):
         code = _fail(name, "interrupted", 130, debug)
     except SearchFailedError as error:
@@ -45,6 +49,25 @@ def main(command: Callable[..., None], name: str) -> None:
         text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         code = _fail(name, f"failed: {' '.join(text.split())} (--debug shows where)", 1, debug)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+class _InterruptedError(Exception):
+    """A signal ended the command; Typer would make an exit of it, whichever signal it was."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def _told_of_interrupts(command: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(command)
+    def told(*values: Any, **named: Any) -> None:
+        try:
+            command(*values, **named)
+        except KeyboardInterrupt as error:
+            raise _InterruptedError(143 if isinstance(error, TerminatedError) else 130) from error
+
+    return told
 
 
 def given(context: typer.Context) -> dict[str, Any]:

@@ -163,18 +163,24 @@ def test_a_finished_run_is_not_trained_again(whole_run):
     assert "6 trials, 0 failed" in done.stdout
 
 
-def test_ctrl_c_says_how_to_go_on(table, config, tmp_path):
+def test_ctrl_c_finishes_what_runs_and_sigterm_ends_and_both_say_how_to_go_on(whole_run, table, config, tmp_path):
     out = tmp_path / "run"
-    process = subprocess.Popen([*COMMAND, *arguments(table, config, out, 50)], stdout=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 120
-    while not (out / "config.yaml").exists() or not trials_of(out):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    printed, _ = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert f"stopped; go on with: nas-search --resume {out}" in printed
-    assert [trial["trial"] for trial in trials_of(out)] == list(range(len(trials_of(out))))
+    begun, resumed = [*COMMAND, *arguments(table, config, out, 500)], [*COMMAND, "--resume", str(out)]
+    for command, number, code in ((begun, signal.SIGINT, 130), (resumed, signal.SIGTERM, 143)):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        count = len(trials_of(out)) if (out / "config.yaml").exists() else 0
+        deadline = time.monotonic() + 120
+        while not (out / "config.yaml").exists() or len(trials_of(out)) <= count:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(number)
+        printed, _ = process.communicate(timeout=60)
+        assert process.returncode == code
+        assert ("stopping: trials that run are finished first" in printed) == (number == signal.SIGINT)
+        assert f"stopped; go on with: nas-search --resume {out}" in printed
+        assert [trial["trial"] for trial in trials_of(out)] == list(range(len(trials_of(out))))
+    count = len(trials_of(out))
+    assert trials_of(whole_run[0])[:count] == trials_of(out)[:6]
 
 
 def test_a_search_whose_children_all_fail_stops_and_says_why(table, config, tmp_path):

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,6 +152,36 @@ def test_a_child_that_raises_and_a_worker_that_dies_are_failed_trials_after_a_se
     assert any(trial.state == "finished" for trial in recorded)
 
 
+class Hanging:
+    """Never comes back for the first network that it is given, nor lets Python run anything else."""
+
+    def __init__(self, key):
+        self.key = key
+
+    def __call__(self, arch, key):
+        if key == self.key:
+            re.fullmatch("(a+)+b", "a" * 64)  # takes years, in C
+        return Outcome(accuracy_of(key), 0.01)
+
+
+def test_a_child_that_hangs_is_ended_at_its_deadline_and_fails_after_a_second_try(cluster):
+    probe, _ = make_search(1)
+    search, recorded = make_search(6)
+    placement = Placement(workers=1, cpus_per_trial=1, deadline_seconds=2.0)
+    run_on_ray(search, Hanging(probe.next().key), placement)
+    assert [trial.state for trial in recorded] == ["failed"] + ["finished"] * 5
+    assert recorded[0].error == "the worker process was ended at its deadline of 2 s, or died later"
+
+
+def test_without_a_deadline_a_trial_may_take_ten_times_the_longest_and_ten_minutes():
+    clock = TrialClock()
+    assert clock.deadline() is None
+    clock.add(3.0, now=5.0)
+    assert clock.deadline() == 600.0
+    clock.add(100.0, now=5.0)
+    assert clock.deadline() == 1000.0
+
+
 class FullDisk:
     """Fails as a disk does that is full, for the second trial."""
 
@@ -195,7 +226,7 @@ def test_the_dashboard_is_on_this_machine_alone(cluster):
 
 def test_the_adapter_bears_pickling_and_its_copy_holds_no_search():
     search, _ = make_search(4)
-    adapter = _SearchAdapter(search, 1, TrialClock(), None)
+    adapter = _SearchAdapter(search, Placement(workers=1, cpus_per_trial=1), TrialClock(), None)
     copy = pickle.loads(pickle.dumps(adapter))
     with pytest.raises(RuntimeError, match="holds no search"):
         copy.suggest("a")

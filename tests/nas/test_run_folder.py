@@ -2,6 +2,8 @@
 
 import csv
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ from controllers import Proposal
 from nas.points import SpacePoints
 from nas.run_folder import RunFolder
 from nas.search import PolicyUpdate, Progress, Trial
-from search_spaces import InputError, load_space, space_text
+from search_spaces import FileError, InputError, load_space, space_text
 
 
 def trial(number, latency_ms=10.0, accuracy=0.5, state="finished"):
@@ -222,3 +224,31 @@ def test_a_run_that_cannot_be_written_says_so(tmp_path):
     blocked.touch()
     with pytest.raises(InputError, match="cannot write a run to"):
         RunFolder.create(blocked / "run", {}, "", {})
+
+
+def full(folder, name):
+    """Put a file on a device that has no room, ever."""
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).symlink_to("/dev/full")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a device without room")
+@pytest.mark.parametrize(
+    ("name", "written", "write"),
+    [
+        ("trials.jsonl", "trials.jsonl", lambda run: run.append_trial(trial(0))),
+        ("updates.jsonl", "updates.jsonl", lambda run: run.append_update(update(1))),
+        (".controller.pt", "controller.pt", lambda run: run.write_controller({"step": 3}, PROGRESS)),
+        (".pareto.csv", "pareto.csv", lambda run: run.write_pareto([trial(0)] * 1000)),
+    ],
+)
+def test_a_full_disk_is_one_line_that_says_how_to_go_on(run, name, written, write):
+    full(run.path, name)
+    with pytest.raises(FileError, match=rf"cannot write .*{written}: No space left on device; .* --resume {run.path}"):
+        write(run)
+
+
+def test_a_folder_that_is_gone_is_one_line_that_says_how_to_go_on(run):
+    shutil.rmtree(run.path)
+    with pytest.raises(FileError, match=r"cannot write .*trials.jsonl: No such file or directory; .* go on with"):
+        run.append_trial(trial(0))

@@ -1,10 +1,13 @@
 """The state of a search, driven in this process on a space whose rewards are known."""
 
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from controllers import Proposal, create
+from nas.children import outcome_of
 from nas.loop import run_in_process
 from nas.points import SpacePoints
 from nas.rewards import make_reward
@@ -239,3 +242,16 @@ def test_replay_teaches_the_recorded_tokens_where_the_policy_would_propose_other
 def test_child_seed_depends_on_the_network_and_the_search_alone():
     assert child_seed(3, "abc") == child_seed(3, "abc")
     assert len({child_seed(3, "abc"), child_seed(4, "abc"), child_seed(3, "abd")}) == 3
+
+
+def test_a_clock_that_jumps_changes_nothing(monkeypatch):
+    jumps = iter(range(10**9, 0, -(10**6)))
+    monkeypatch.setattr("time.time", lambda: float(next(jumps)))  # a day back with each look at it
+
+    def training():
+        time.sleep(0.01)
+        return SimpleNamespace(accuracy=0.5)
+
+    outcome = outcome_of(training)
+    assert outcome.accuracy == 0.5
+    assert 0.01 <= outcome.seconds < 60

@@ -1,0 +1,75 @@
+"""What signals do to a search: real ones, sent to this process."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from nas.stopping import TerminatedError, held, sigterm_noted, stoppable, terminable
+
+
+def send(number: signal.Signals) -> None:
+    os.kill(os.getpid(), number)
+
+
+def test_the_first_ctrl_c_asks_to_stop_and_the_second_ends() -> None:
+    asked = []
+
+    def run() -> None:
+        with stoppable(lambda: asked.append(1)):
+            send(signal.SIGINT)
+            assert asked == [1]
+            send(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert asked == [1]
+
+
+def test_sigterm_ends_at_once() -> None:
+    asked = []
+    with pytest.raises(TerminatedError), stoppable(lambda: asked.append(1)):
+        send(signal.SIGTERM)
+    assert asked == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_is_held_is_finished_before_a_signal_ends_it(number: signal.Signals) -> None:
+    done = []
+
+    def run() -> None:
+        with stoppable(lambda: None):
+            send(signal.SIGINT)  # asks to stop
+            with held():
+                with held():
+                    send(number)
+                done.append("all of it")
+            done.append("nothing after it")
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert done == ["all of it"]
+
+
+def test_signals_are_handled_as_before_afterwards() -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with stoppable(lambda: None), terminable(), sigterm_noted() as came:
+        send(signal.SIGTERM)
+        assert came()
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+    with held():
+        pass  # nothing is left that it would raise
+
+
+def test_outside_the_main_thread_no_signal_is_handled() -> None:
+    ran = []
+
+    def run() -> None:
+        with stoppable(lambda: None), sigterm_noted() as came:
+            ran.append(came())
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert ran == [False]
