@@ -5,7 +5,6 @@ import os
 import tempfile
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -13,6 +12,7 @@ from latency.device import shipped_devices
 from latency.table import FORMAT, LatencyTable, TableHeader
 from latency.timing import Timing
 from search_spaces import FileError, InputError, Op, check
+from search_spaces.checked import parse_yaml
 
 SUFFIX = ".lut"
 COLUMNS = "op,median_ms,p10_ms,p90_ms,runs"
@@ -116,12 +116,7 @@ def table_from_text(text: str, where: str) -> LatencyTable:
 
 
 def _header(text: str, where: str) -> TableHeader:
-    try:
-        data: Any = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise FileError(f"{where}: the header is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(data, dict):
-        raise FileError(f"{where}: the header must be a mapping of keys to values, got {type(data).__name__}")
+    data = parse_yaml(text, f"{where}: the header")
     version = data.get("format")
     if version != FORMAT:  # before all else: of another version we cannot know what is right
         raise FileError(

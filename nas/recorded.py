@@ -37,9 +37,21 @@ def check_free(path: Path) -> None:
 
 
 def check_begun(path: Path, command: str) -> None:
-    """Raise ``FileError`` if a folder does not hold what a command, such as ``nas-train``, wrote."""
+    """Raise ``FileError`` if a folder does not hold what a command, such as ``nas-train``, wrote.
+
+    Links that lead out of it are refused: in a stranger's folder they would have us write over files elsewhere.
+    """
     if not (path / CONFIG).is_file():
         raise FileError(f"{path} holds no run (no {CONFIG}); give the folder that {command} wrote to")
+    if links := [entry.name for entry in path.iterdir() if entry.is_symlink() and _leads_out(entry)]:
+        raise FileError(f"{', '.join(sorted(links))} in {path} lead out of it; put the files themselves there")
+
+
+def _leads_out(link: Path) -> bool:
+    try:
+        return not link.resolve().is_relative_to(link.parent.resolve())
+    except (OSError, RuntimeError):  # a link to itself
+        return True
 
 
 def config_to_dict(config: object) -> dict[str, Any]:
@@ -70,5 +82,7 @@ def read_config(model: type[Config], folder: Path, command: str) -> Config:
 def write_atomically(path: Path, text: str) -> None:
     """Write a file so that a reader or a kill sees the old or the new one, never half of it."""
     temporary = path.with_name(f".{path.name}")
-    temporary.write_text(text, encoding="utf-8")
+    temporary.unlink(missing_ok=True)  # in a stranger's folder it may be a link to a file elsewhere
+    with temporary.open("x", encoding="utf-8") as file:
+        file.write(text)
     temporary.replace(path)

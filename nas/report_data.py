@@ -3,20 +3,20 @@
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from latency import LatencyTable, load_table
+from latency import LatencyTable, load_table, shipped_tables
 from nas.choice import choose_seed
 from nas.health import warnings_of
 from nas.health_state import Decisions, HealthWarning
 from nas.recorded import CONFIG
-from nas.run_folder import UPDATES, RunFolder
+from nas.run_folder import TRIALS, UPDATES, RunFolder
 from nas.search import PolicyUpdate, Trial
 from nas.target import TOLERANCE, Target
 from nas.updates import number, read_updates
-from search_spaces import Arch, InputError, SearchSpace, arch_from_dict, read_yaml
+from search_spaces import Arch, FileError, InputError, SearchSpace, arch_from_dict, read_yaml
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +74,8 @@ def read_report(run: Path) -> Report:
     finished = folder.read_trials()  # in the order in which they did
     trials = sorted(finished, key=lambda trial: trial.trial)
     space = folder.space() if (run / "space.yaml").is_file() else None
-    updates = read_updates(run / UPDATES)
-    decisions = _decisions(space, trials)
+    decisions = _decisions(run, space, trials)
+    updates = [_fitted(update, decisions) for update in read_updates(run / UPDATES)]
     return Report(
         path=run,
         config=config,
@@ -102,8 +102,16 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield name, "not set" if value is None else str(value)
 
 
-def _decisions(space: SearchSpace | None, trials: list[Trial]) -> Decisions:
+def _fitted(update: PolicyUpdate, decisions: Decisions) -> PolicyUpdate:
+    """Leave out entropies that are of other decisions."""
+    fits = len(update.decision_entropies) == len(decisions.sizes)
+    return update if fits else replace(update, decision_entropies=())
+
+
+def _decisions(run: Path, space: SearchSpace | None, trials: list[Trial]) -> Decisions:
     """Take a space's decisions, or else as many choices as were seen."""
+    if len({len(trial.tokens) for trial in trials}) > 1:
+        raise FileError(f"{run / TRIALS} holds trials of different numbers of tokens; restore it from a copy")
     seen = [1 + max(column) for column in zip(*(trial.tokens for trial in trials), strict=True)]
     return Decisions.of(space, seen if space is None else space.sizes)
 
@@ -136,15 +144,18 @@ def _best(trials: list[Trial], space: SearchSpace | None, target: Target | None)
 
 
 def _table(device: Any) -> LatencyTable | None:
+    name = str(device)
     try:
-        return load_table(str(device))
-    except InputError:  # a table of the user's that was moved since: the page goes without its figures
+        if name not in shipped_tables() and not Path(name).is_file():  # nor a device that never ends
+            return None
+        return load_table(name)
+    except (InputError, OSError):  # a table of the user's that was moved since: the page goes without its figures
         return None
 
 
 def _read_json(path: Path) -> Mapping[str, Any]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # the environment is for the reader's information alone
+    except (OSError, ValueError, RecursionError):  # the environment is for the reader's information alone
         return {}
     return data if isinstance(data, dict) else {}

@@ -1,5 +1,6 @@
 """The report's sentences: its title, its key facts, and what each chart says for those who cannot see it."""
 
+import math
 from collections import Counter
 from pathlib import Path
 
@@ -88,6 +89,8 @@ def _states(report: Report) -> str:
 
 
 def _duration(seconds: float) -> str:
+    if not math.isfinite(seconds):
+        return "–"
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

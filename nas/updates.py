@@ -11,9 +11,13 @@ from nas.search import PolicyUpdate
 
 def number(value: Any) -> float | None:
     """Take a finite number from a file; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value)
+    try:
+        taken = float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return None
+    return taken if math.isfinite(taken) else None
 
 
 def read_updates(path: Path) -> list[PolicyUpdate]:
@@ -22,7 +26,7 @@ def read_updates(path: Path) -> list[PolicyUpdate]:
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []:
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(row, dict) and number(row.get("trials")) is not None:
             updates.append(_update(row, len(updates) + 1))

@@ -12,6 +12,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from search_spaces.errors import InputError
 
 Model = TypeVar("Model")
+ENTRIES, NESTED = 1_000_000, 100  # of a YAML file with its aliases written out
 
 
 class FileError(InputError):
@@ -29,14 +30,51 @@ def read_text(path: Path) -> str:
 
 
 def parse_yaml(text: str, where: str) -> Mapping[str, Any]:
-    """Parse YAML that holds a mapping; ``FileError`` if it is not YAML or something else."""
+    """Parse YAML that holds a mapping; ``FileError`` if it is not YAML or something else.
+
+    The file may be a stranger's: it makes plain data alone, and no more of them than its text could hold.
+    """
+    loader = yaml.SafeLoader(text)
     try:
-        data = yaml.safe_load(text)
+        node = loader.get_single_node()
+        if node is not None:
+            _check_extent(node, {})
+        data = None if node is None else loader.construct_document(node)
     except yaml.YAMLError as error:
         raise FileError(f"{where} is not YAML: {' '.join(str(error).split())}") from error
+    except (ValueError, OverflowError) as error:  # a date or a number that is none, or too much
+        raise FileError(f"{where} cannot be read: {error}") from error
+    except RecursionError as error:
+        raise FileError(f"{where} is nested too deeply; {NESTED} levels are allowed") from error
+    finally:
+        loader.dispose()
     if not isinstance(data, dict):
         raise FileError(f"{where} must hold a mapping of keys to values, got {type(data).__name__}")
     return data
+
+
+def _check_extent(node: yaml.Node, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
+    """Count a node's entries and levels as if its aliases were written out; ``ValueError`` if there are too many.
+
+    Ten lines of aliases can stand for more than a memory holds, and one alias for itself.
+    """
+    if id(node) in known:
+        entries, levels = known[id(node)]
+        if not levels:
+            raise ValueError("an alias stands for what it is part of")
+        return entries, levels
+    known[id(node)] = (0, 0)  # not finished
+    if isinstance(node, yaml.MappingNode):
+        parts = [part for pair in node.value for part in pair]
+    else:
+        parts = node.value if isinstance(node, yaml.SequenceNode) else []
+    inner = [_check_extent(part, known) for part in parts]
+    entries = 1 + sum(entries for entries, _ in inner)
+    levels = 1 + max((levels for _, levels in inner), default=0)
+    if entries > ENTRIES or levels > NESTED:
+        raise ValueError(f"it stands for more than {ENTRIES:,} entries or {NESTED} levels")
+    known[id(node)] = (entries, levels)
+    return entries, levels
 
 
 def read_yaml(path: Path) -> Mapping[str, Any]:
