@@ -12,6 +12,7 @@ import asyncio
 import atexit
 import faulthandler
 import functools
+import json
 import logging
 import os
 import shutil
@@ -153,10 +154,12 @@ def run_on_ray(
     outcomes = ray.remote(num_cpus=0)(_Outcomes).remote()
     adapter = _SearchAdapter(trials, placement, clock, outcomes)
     resources = {"cpu": placement.cpus_per_trial, "gpu": placement.gpus_per_trial}
-    trainable = tune.with_parameters(_ChildTrial, evaluate=evaluate, outcomes=outcomes, run=run)
+    child = tune.with_parameters(_ChildTrial, evaluate=evaluate, outcomes=outcomes, run=run)
+    trainable = tune.with_resources(child, resources)
+    trainable.__qualname__ = "Child"  # what the dashboard calls its actors
     with tempfile.TemporaryDirectory(prefix="nas-tune-") as storage:
         tuner = tune.Tuner(
-            tune.with_resources(trainable, resources),
+            trainable,
             tune_config=tune.TuneConfig(
                 search_alg=adapter,
                 num_samples=-1,  # the trials know when they are done
@@ -239,7 +242,7 @@ class _ChildTrial(tune.Trainable):
         start = time.monotonic()
         try:
             with _ended_after(self._candidate["deadline"]):
-                arch = arch_from_dict(self._candidate["arch"])
+                arch = arch_from_dict(json.loads(self._candidate["arch"]))
                 outcome = self._evaluate(arch, self._candidate["key"])
         except FileError as error:
             return {"done": True, "file_error": str(error)}
@@ -326,7 +329,7 @@ class _SearchAdapter(Searcher):
             "trial": candidate.trial,
             "latency_ms": candidate.latency_ms,
             "key": candidate.key,
-            "arch": arch_to_dict(candidate.arch),
+            "arch": json.dumps(arch_to_dict(candidate.arch)),  # Tune keeps a figure for each number that it can see
         }
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
