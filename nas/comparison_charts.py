@@ -86,4 +86,6 @@ def _legend(name: str) -> str:
 
 
 def _described(report: Report, trial: Trial) -> str:
-    return "" if report.space is None else describe(report.space.decode(trial.tokens))
+    if report.space is None:
+        return f"tokens {' '.join(map(str, trial.tokens))}"
+    return describe(report.space.decode(trial.tokens))

@@ -26,7 +26,8 @@ def write_report(run: Path, out: Path | None = None) -> Path:
 def render(report: Report, version: str | None = None) -> str:
     """Make the page; the template escapes whatever comes from files. ``version``: it is served (`render_page`)."""
     networks = _networks(report)
-    descriptions = {key: describe(arch) for key, arch in networks.items()}
+    descriptions = {trial.key: _tokens(trial) for trial in report.results}
+    descriptions |= {key: describe(arch) for key, arch in networks.items()}
     health = health_charts(report.updates, report.decisions)
     charts = _charts(report, descriptions)
     told, shown, target = report.config, report.network.arch if report.network else None, report.target
@@ -65,6 +66,11 @@ def _networks(report: Report) -> dict[str, Arch]:
     if report.space is None:
         return {}
     return {trial.key: report.space.decode(trial.tokens) for trial in report.results}
+
+
+def _tokens(trial: Trial) -> str:
+    """Name a network by its tokens, all that is known of it where the run has no space."""
+    return f"tokens {' '.join(map(str, trial.tokens))}"
 
 
 def _charts(report: Report, descriptions: dict[str, str]) -> dict[str, Chart]:
@@ -106,15 +112,17 @@ def _clickable(report: Report, networks: dict[str, Arch]) -> dict[str, Any]:
     tables = {
         key: [numbers.setdefault(row, len(numbers)) for row in _rows(report, arch)] for key, arch in networks.items()
     }
+    known = {trial.key for trial in report.results}
     trials = {
         trial.trial: {
             "latency_ms": trial.latency_ms,
             "accuracy": trial.accuracy,
             "reward": trial.reward,
-            "network": trial.key,
+            "network": trial.key if trial.key in tables else None,
+            "tokens": "" if trial.key in tables else _tokens(trial),
         }
         for trial in report.trials
-        if trial.key in tables
+        if trial.key in known
     }
     return {
         "rows": [[row.cells, row.macs, row.params, row.latency_ms] for row in numbers],

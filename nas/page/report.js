@@ -53,10 +53,12 @@ function show(number) {
   const heading = document.getElementById("picked-heading");
   heading.textContent =
     `Trial ${number}: ${trial.latency_ms.toFixed(2)} ms` +
-    (trial.accuracy === null ? "" : `, ${(100 * trial.accuracy).toFixed(2)} %`) + reward;
+    (trial.accuracy === null ? "" : `, ${(100 * trial.accuracy).toFixed(2)} %`) + reward +
+    (trial.tokens && `; ${trial.tokens}`);
   document.getElementById("trial").value = number;
   const picked = document.getElementById("picked");
-  fill(picked.querySelector("table"), data.networks[trial.network].map((index) => data.rows[index]));
+  picked.querySelector(".scroll").hidden = trial.network === null; // without its space, tokens are all that is known
+  if (trial.network !== null) fill(picked.querySelector("table"), data.networks[trial.network].map((index) => data.rows[index]));
   picked.hidden = false;
   heading.focus({ preventScroll: true });
 }

@@ -137,6 +137,17 @@ def test_a_trial_is_found_by_its_number(page: "Page", run: Path) -> None:
     assert page.locator("#picked-heading").inner_text() == "Trial 0: 10.00 ms, 50.00 %, reward 0.5000"
 
 
+def test_tokens_stand_for_a_network_where_the_run_has_no_space(page: "Page", tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", [*TRIALS, LAST])
+    (run / "space.yaml").unlink()
+    page.goto(write_report(run).as_uri())
+    page.mouse.click(*middle(page.locator(FRONT).nth(2)))
+    page.locator("#picked-heading").wait_for()
+    assert page.locator("#picked-heading").inner_text() == "Trial 3: 20.00 ms, 90.00 %, reward 0.9000; tokens 1 1"
+    assert page.locator("#picked table").is_hidden()
+    assert "tokens 1 1" in (page.locator("#front .hoverlayer .hovertext").first.text_content() or "")
+
+
 @pytest.mark.parametrize("which", ["report", "comparison"])
 @pytest.mark.parametrize("width", [320, 360, 412])
 def test_a_phone_need_not_scroll_sideways(
