@@ -167,7 +167,7 @@ def run_on_ray(
                 trial_name_creator=_trial_name,
                 trial_dirname_creator=_trial_folder,
             ),
-            run_config=tune.RunConfig(name="search", storage_path=storage, verbose=0),
+            run_config=tune.RunConfig(name="search", storage_path=storage, verbose=0, callbacks=[_Forgets()]),
         )
         tuner.fit()
     if adapter.fault is not None:
@@ -260,6 +260,16 @@ class _ChildTrial(tune.Trainable):
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         """Load nothing."""
+
+
+class _Forgets(tune.Callback):  # type: ignore[misc, unused-ignore]
+    """Empties what Tune keeps of a trial that is done: the run folder has it, and searches are long."""
+
+    def on_trial_complete(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
+        trial.config.pop("arch", None)
+        trial.last_result.pop("config", None)
+        for kept in (trial.metric_analysis, trial.metric_n_steps):
+            kept.clear()
 
 
 class _Room:
