@@ -50,7 +50,7 @@ def run(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(run: Path) -> Iterator[PageServer]:
-    with PageServer(LivePage(run), "127.0.0.1", 0) as server:
+    with PageServer(LivePage(run, clock=lambda: 0.0), "127.0.0.1", 0) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield server
@@ -147,7 +147,6 @@ def test_two_hosts_in_one_request_are_refused(server: PageServer) -> None:
 
 
 def test_a_finished_trial_changes_the_version_and_the_page(server: PageServer, run: Path) -> None:
-    server.live._rests_until = -1.0
     before = json.loads(Answer(server, "/version").body)
     append_trial(run, 1, [1, 1], 20.0, 0.9)
     page = Answer(server, "/content").body.decode()
