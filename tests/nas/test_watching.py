@@ -1,5 +1,6 @@
 """Watching a real search: Debian's Prometheus scrapes it, and Ray's dashboard, in a browser, shows its trials."""
 
+import http.server
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.parse
@@ -25,7 +27,7 @@ from nas.metrics import METRICS
 from nas.monitoring import dashboard_line, ray_variables, shipped, write_monitoring
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 PATIENCE_SECONDS = 300.0  # a busy machine is no failure
 SMALL = {
@@ -50,6 +52,12 @@ def wait_for(found: Callable[[], Any], what: str) -> Any:
     return value
 
 
+def free_address() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
 @dataclass(frozen=True)
 class Watched:
     """A search that runs: its folder, what it printed so far, and its environment."""
@@ -57,6 +65,7 @@ class Watched:
     run: Path
     printed: Path
     environment: dict[str, str]
+    prometheus: str  # where it is to be
 
     @property
     def dashboard(self) -> str | None:
@@ -64,16 +73,47 @@ class Watched:
         return found.group(1) if found else None
 
 
+class HealthyGrafana(http.server.BaseHTTPRequestHandler):
+    """Says that all is well, as Grafana does, and that any page is there."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(b'{"database": "ok"}')
+
+    def log_message(self, *words: object) -> None:
+        """Stay silent."""
+
+
 @pytest.fixture(scope="module")
-def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+def grafana() -> Iterator[str]:
+    """The address of what Ray takes for Grafana, which no Debian has."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), HealthyGrafana)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def watched(grafana: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     """A search of digits that goes on until the tests are done, on a Ray of its own."""
     folder = tmp_path_factory.mktemp("watched")
     (folder / "small.yaml").write_text(yaml.safe_dump(SMALL))
     options = ["--target-ms", "15", "--w", "-0.15", "--space", "mnasnet_small", "--trials", "5000", "--workers", "1"]
     command = [sys.executable, "-W", "ignore", "-m", "nas.commands.search", *options, "--monitoring"]
     with tempfile.TemporaryDirectory(prefix="ray-") as ray:  # the paths of sockets must be short
-        environment = os.environ | {"RAY_TMPDIR": ray, "RAY_metrics_report_interval_ms": "1000", "OMP_NUM_THREADS": "1"}
-        found = Watched(folder / "run", folder / "printed.txt", environment)
+        address = free_address()
+        environment = os.environ | {
+            "RAY_TMPDIR": ray,
+            "RAY_metrics_report_interval_ms": "1000",
+            "RAY_PROMETHEUS_HOST": f"http://{address}",
+            "RAY_GRAFANA_HOST": grafana,
+        }
+        found = Watched(folder / "run", folder / "printed.txt", environment, address)
         with found.printed.open("w") as printed:
             process = subprocess.Popen(
                 [*command, "--config", str(folder / "small.yaml"), "--out", str(found.run)],
@@ -99,19 +139,13 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
                 process.wait()
 
 
-def free_address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
-
-
 @pytest.fixture(scope="module")
 def prometheus(watched: Watched, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], list[Any]]]:
     """Prometheus with the file that the search wrote, but in more of a hurry; gives the function that asks it."""
     program = shutil.which("prometheus")
     if program is None:
         pytest.skip("needs Prometheus: apt-get install prometheus")
-    folder, address = tmp_path_factory.mktemp("prometheus"), free_address()
+    folder, address = tmp_path_factory.mktemp("prometheus"), watched.prometheus
     written = (watched.run / "monitoring" / "prometheus.yml").read_text()
     (folder / "prometheus.yml").write_text(written.replace("scrape_interval: 10s", "scrape_interval: 1s"))
     command = [program, f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
@@ -160,7 +194,9 @@ def test_the_panels_show_each_metric_and_no_other() -> None:
     assert [metric.name for metric in METRICS if not shown & set(metric.exported)] == []
 
 
-def test_the_dashboard_shows_which_trial_a_worker_is_at(watched: Watched, browser: "Browser") -> None:
+@pytest.fixture(scope="module")
+def page(watched: Watched, browser: "Browser") -> "Page":
+    """Ray's dashboard, after login with the token that the command prints."""
     ray = str(Path(sys.executable).with_name("ray"))
     token = subprocess.run([ray, "get-auth-token"], env=watched.environment, capture_output=True, text=True, check=True)
     page = browser.new_page()
@@ -168,10 +204,26 @@ def test_the_dashboard_shows_which_trial_a_worker_is_at(watched: Watched, browse
     page.goto(f"{watched.dashboard}/#/cluster")
     page.get_by_label("Authentication Token", exact=True).fill(token.stdout)
     page.keyboard.press("Enter")
-    seen = page.get_by_text(TRIAL).first
-    seen.wait_for()
-    assert TRIAL.search(seen.inner_text())
-    page.close()
+    return page
+
+
+def test_the_dashboard_shows_which_trial_a_worker_is_at(page: "Page") -> None:
+    page.get_by_text(TRIAL).first.wait_for()
+
+
+def test_the_dashboard_has_our_panels_in_it(
+    watched: Watched, grafana: str, prometheus: Callable[[str], list[Any]], page: "Page"
+) -> None:
+    wait_for(lambda: prometheus("up"), "Prometheus")
+    page.goto(f"{watched.dashboard}/#/metrics")
+    page.reload()  # it asks for Prometheus's health but once
+    page.get_by_role("tab", name="Ray Data").click()
+    wait_for(lambda: [frame for frame in page.frames if frame.url.startswith(f"{grafana}/d/nas-search/")], "panels")
+
+
+def test_a_tensorboard_log_lies_beside_the_run(watched: Watched) -> None:
+    (log,) = (watched.run / "tensorboard").iterdir()
+    assert log.name.startswith("events.out.tfevents.")
 
 
 def test_the_files_name_the_folder_and_rays_list_of_nodes(tmp_path: Path) -> None:
@@ -197,6 +249,14 @@ def test_nothing_that_is_to_be_started_listens_beyond_this_machine(tmp_path: Pat
 
 def test_monitoring_written_again_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
     assert write_monitoring(tmp_path, {}) == write_monitoring(tmp_path, {})
+
+
+def test_each_metric_is_explained() -> None:
+    explained = (Path(__file__).parents[2] / "docs" / "watching.md").read_text()
+    assert [metric.name for metric in METRICS if not any(f"`{name}" in explained for name in metric.exported)] == [
+        "nas_trial_phase_seconds"  # a histogram, explained by the name before its endings
+    ]
+    assert "`ray_nas_trial_phase_seconds{phase}`" in explained
 
 
 def test_the_dashboards_line_says_how_to_log_in_where_a_token_is_asked_for() -> None:
