@@ -17,7 +17,7 @@ from nas.monitoring import dashboard_line
 from nas.placement import check_placement, workers_and_cpus
 from nas.points import SpacePoints, Tokens, latency_by_tokens
 from nas.preflight import place_search, table_fingerprint
-from nas.ray_token import show_token
+from nas.ray_setup import prepare
 from nas.rewards import Reward
 from nas.run_folder import RunFolder
 from nas.search import Search, Trial
@@ -78,7 +78,7 @@ class ByTraining:
 
     def run(self, search: Search, display: SearchDisplay, name: str) -> float | None:
         """Train the candidates on Ray."""
-        show_token(self.config.ray_address)
+        prepare(self.config.ray_address)
         from nas.ray_metrics import WatchedSearch  # ray takes seconds to import
         from nas.ray_trials import Placement, ray_cluster, run_on_ray
 

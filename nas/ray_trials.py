@@ -34,7 +34,7 @@ from ray.tune.search import Searcher
 from nas.children import ChildEvaluator
 from nas.loop import Candidate, Trials
 from nas.ray_metrics import ChildProgress
-from nas.ray_token import has_token
+from nas.ray_setup import has_token
 from nas.search import Outcome
 from nas.siblings import SIBLINGS
 from nas.stopping import held

@@ -17,6 +17,7 @@ from nas.environment import available_cores, describe_environment
 from nas.fitted import EpochResult, Watch, best_of
 from nas.fitting import BEST, fit_task
 from nas.open_task import open_task
+from nas.ray_setup import prepare
 from nas.recorded import check_free, new_folder, write_atomically
 from nas.run_folder import RunFolder
 from nas.stopping import StoppedError
@@ -108,6 +109,7 @@ class TrainRun:
     def _fit_here_or_on_workers(self, task: Task, watch: Watch) -> list[EpochResult]:
         config = self.config
         if config.workers > 1:
+            prepare(None)
             from nas.ray_training import fit_on_workers  # ray takes seconds to import
             from nas.ray_trials import ray_cluster
 

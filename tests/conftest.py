@@ -7,6 +7,9 @@ import pytest
 import torch
 from hypothesis import settings
 
+from nas.ray_setup import prepare
+
+prepare(None)  # before anything imports ray
 torch.set_num_threads(1)  # the networks of tests are small: threads would only wait for each other
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure

@@ -127,12 +127,19 @@ def _resumed(folder: Path, given: dict[str, Any], console: Console) -> "SearchRu
     from nas.search_run import resume
 
     config = given.pop("config", None)
-    return resume(folder, lambda before: _continued(folder, before, config, given), console)
+    return resume(folder, lambda before: _continued(folder, before, config, given, console), console)
 
 
-def _continued(folder: Path, before: SearchConfig, config: Path | None, flags: dict[str, Any]) -> SearchConfig:
-    """Join what was asked now with what the run was begun with; refuse what would make it another search."""
-    now = load_config(config, flags, before.model_dump(mode="json")).resolved()
+def _continued(
+    folder: Path, before: SearchConfig, config: Path | None, flags: dict[str, Any], console: Console
+) -> SearchConfig:
+    """Join what was asked now with what the run was begun with; refuse what would make it another search.
+
+    A cluster is joined where it is asked for again: whoever made the folder may have named one that runs their code.
+    """
+    now = load_config(config, flags, before.model_dump(mode="json") | {"ray_address": None}).resolved()
+    if before.ray_address is not None and now.ray_address is None:
+        console.print(f"this machine trains; the run was begun with --ray-address {before.ray_address}", soft_wrap=True)
     for name in sorted(set(SearchConfig.model_fields) - FREE_ON_RESUME):
         old, new = getattr(before, name), getattr(now, name)
         if old != new:

@@ -95,5 +95,6 @@ def print_json(values: Mapping[str, Any]) -> None:
 def _fail(name: str, message: str, code: int, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    print(f"{name}: {message}", file=sys.stderr, flush=True)
+    shown = "".join(sign if sign.isprintable() else "?" for sign in message)  # it may quote a file of a stranger's
+    print(f"{name}: {shown}", file=sys.stderr, flush=True)
     return code

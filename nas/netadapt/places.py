@@ -6,6 +6,7 @@ from nas.environment import available_cores
 from nas.loop import run_in_process
 from nas.netadapt.adapt import Adaptation
 from nas.netadapt.fine_tuning import FineTuning
+from nas.ray_setup import prepare
 from search_spaces import InputError
 
 
@@ -41,6 +42,7 @@ class Places:
         if self.workers <= 1:
             run_in_process(adaptation, lambda candidate: judge(candidate.arch, candidate.key))
             return
+        prepare(None)
         from nas.ray_trials import Placement, ray_cluster, run_on_ray  # ray takes seconds to import
 
         with ray_cluster(None):

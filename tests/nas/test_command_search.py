@@ -326,6 +326,16 @@ def test_resume_refuses_what_would_make_it_another_search(whole_run, monkeypatch
     assert "was begun with reward soft, not hard" in line
 
 
+def test_a_cluster_that_a_folder_names_is_not_joined_unless_it_is_asked_for_again(whole_run, tmp_path):
+    out = tmp_path / "run"
+    shutil.copytree(whole_run[0], out)
+    recorded = yaml.safe_load((out / "config.yaml").read_text())
+    (out / "config.yaml").write_text(yaml.safe_dump(recorded | {"ray_address": "192.0.2.77:6379"}))
+    done = run_search("--resume", out)
+    assert "this machine trains; the run was begun with --ray-address 192.0.2.77:6379" in done.stdout
+    assert yaml.safe_load((out / "config.yaml").read_text())["ray_address"] is None
+
+
 def test_resume_refuses_a_space_a_table_or_data_that_changed(whole_run, table, config, tmp_path, monkeypatch, capsys):
     space, mine = tmp_path / "mine.yaml", tmp_path / "mine.lut"
     space.write_text(SPACE.read_text())

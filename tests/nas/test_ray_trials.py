@@ -1,5 +1,6 @@
 """Trials on real Ray, with evaluators that answer fast."""
 
+import contextlib
 import os
 import pickle
 import re
@@ -220,8 +221,33 @@ def test_a_trial_that_could_never_start_is_refused(cluster):
     assert recorded == []
 
 
-def test_the_dashboard_is_on_this_machine_alone(cluster):
+def descendants(pid):
+    """List what a process started, and what that started."""
+    children = Path(f"/proc/{pid}/task").glob("*/children")
+    found = [int(child) for file in children for child in file.read_text().split()]
+    return found + [below for child in found for below in descendants(child)]
+
+
+def listening(pids):
+    """List the local addresses at which these processes listen: those of IPv4 may be dressed as IPv6."""
+    sockets = set()
+    for pid in pids:
+        for file in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                sockets.add(str(file.readlink()))
+    rows = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
+    return {row[1].split(":")[0] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in sockets}
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="needs Linux's /proc to see who listens where")
+def test_nothing_listens_beyond_this_machine(cluster):
     assert cluster.startswith("http://127.0.0.1:")
+    search, _ = make_search(2)
+    run_on_ray(search, QuickEvaluator(), Placement(workers=1, cpus_per_trial=1))  # a worker has ports, too
+    found = listening([os.getpid(), *descendants(os.getpid())])
+    loopback = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
+    assert found
+    assert found <= loopback
 
 
 def test_the_adapter_bears_pickling_and_its_copy_holds_no_search():
