@@ -4,12 +4,14 @@ An adapter joins `Trials`, a search's or NetAdapt's, to Tune: Tune asks it for t
 outcome. Everything that must survive is written by those themselves; Tune's own state is thrown away.
 
 Tune keeps one idle worker and ends the others; started anew, one takes longer than a short trial, and Tune gives its
-trial to whoever is free before it is up: once idle, all workers but one would stay so. So a worker without work gets a
-trial in which it waits for the next outcome, which may bring some (`_Outcomes`).
+trial to whoever is free before it is up: all workers but one would stay idle. So they begin together, each with a trial
+in which it waits for the others; and one without work gets a trial in which it waits for the next outcome, which may
+bring some (`_Outcomes`).
 """
 
 import asyncio
 import atexit
+import contextlib
 import faulthandler
 import functools
 import json
@@ -41,6 +43,7 @@ from nas.stopping import held
 from search_spaces import Arch, FileError, InputError, arch_from_dict, arch_to_dict
 
 PATIENCE, PATIENCE_SECONDS = 10.0, 600.0  # times the longest trial, and at least so long, before one counts as hung
+MUSTER_SECONDS = 60.0  # that workers which are up wait for the others
 ROOM_SECONDS = 5.0  # between two looks at how much room the cluster has
 
 Result = TypeVar("Result")
@@ -184,11 +187,20 @@ def _check_resources(placement: Placement) -> None:
 
 
 class _Outcomes:
-    """An actor that counts outcomes, so that workers can wait for the next one."""
+    """An actor that counts outcomes, so that workers can wait for the next one, and lets them begin together."""
 
     def __init__(self) -> None:
         self._count = 0
+        self._arrived = 0
         self._changed = asyncio.Condition()
+
+    async def muster(self, together: int, seconds: float) -> None:
+        """Wait until so many workers are up, or no longer than this."""
+        async with self._changed:
+            self._arrived += 1
+            self._changed.notify_all()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait_for(lambda: self._arrived >= together), seconds)
 
     async def add(self) -> None:
         """Count one more."""
@@ -236,6 +248,9 @@ class _ChildTrial(tune.Trainable):
             return self._step()
 
     def _step(self) -> dict[str, Any]:
+        if "muster" in self._candidate:
+            ray.get(self._outcomes.muster.remote(self._candidate["muster"], MUSTER_SECONDS))
+            return {"done": True}
         if "after" in self._candidate:
             ray.get(self._outcomes.wait_beyond.remote(self._candidate["after"]))
             return {"done": True}
@@ -310,6 +325,8 @@ class _SearchAdapter(Searcher):
         self._trials: Trials[Candidate] | None = trials
         self._placement = placement
         self._room = _Room(placement)
+        self._muster: int | None = None  # how many workers begin together
+        self._mustered = 0
         self._clock = clock
         self._outcomes = outcomes
         self.fault: Exception | None = None
@@ -324,6 +341,13 @@ class _SearchAdapter(Searcher):
             return finished  # type: ignore[no-any-return]
         if len(self._running) >= self._room.workers():
             return None
+        if self._muster is None:
+            wanted = self._room.workers()
+            self._muster = min(wanted, room(self._placement)) if wanted > 1 else 0
+        if self._mustered < self._muster:
+            self._mustered += 1
+            self._running[trial_id] = None
+            return {"muster": self._muster}
         candidate = self._guarded(trials.next)
         if candidate is None:
             if self.fault is not None or trials.done:
@@ -399,7 +423,7 @@ def _trial_name(trial: TuneTrial) -> str:
 
 
 def _name_of(candidate: Mapping[str, Any]) -> str:
-    if "after" in candidate:
+    if "trial" not in candidate:
         return "waits for work"
     return f"trial {candidate['trial']}: {candidate['latency_ms']:.1f} ms"
 

@@ -139,6 +139,29 @@ def test_workers_without_work_wait_for_the_next_round_and_are_not_started_anew(c
     assert len({file.name.split("-")[1] for file in tmp_path.iterdir()}) == 2
 
 
+class LeavesItsNumber:
+    """Answers at once, as no worker is started, and leaves its process's number."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __call__(self, arch, key):
+        (self.folder / str(os.getpid())).touch()
+        time.sleep(0.05)
+        return Outcome(0.5, 0.05)
+
+
+def test_workers_begin_together_so_that_short_trials_are_not_all_taken_by_the_first(cluster, tmp_path):
+    run_on_ray(Rounds(rounds=1, each=20), LeavesItsNumber(tmp_path), Placement(workers=2, cpus_per_trial=1))
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_workers_that_there_is_no_room_for_are_not_waited_for(cluster):
+    rounds = Rounds(rounds=1, each=4)
+    run_on_ray(rounds, QuickEvaluator(), Placement(workers=500, cpus_per_trial=1))
+    assert rounds.finished == 4
+
+
 def test_a_child_that_raises_and_a_worker_that_dies_are_failed_trials_after_a_second_try(cluster):
     probe, _ = make_search(1)
     fatal = probe.next().key  # the first network of this seed
