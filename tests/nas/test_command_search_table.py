@@ -90,6 +90,7 @@ def test_a_search_on_a_table_leaves_the_files_of_a_run_and_never_loads_ray(whole
         "pareto.csv",
         "report.html",
         "seed.yaml",
+        "tensorboard",
         "trials.jsonl",
         "updates.jsonl",
     ]
