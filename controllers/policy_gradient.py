@@ -3,6 +3,7 @@
 import copy
 import math
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -68,7 +69,7 @@ class Batch:
     then: Tensor  # of whole networks, when they were proposed, (batch,)
 
 
-class PolicyGradient:
+class PolicyGradient(ABC):
     """Learn by the policy gradient; `loss` is what the algorithms differ in."""
 
     name = ""
@@ -92,9 +93,9 @@ class PolicyGradient:
         self._last = {"loss": 0.0, "advantage_std": 0.0, "gradient_norm": 0.0, "policy_change": 0.0}
         self._last |= {"repeated_share": 0.0, "entropy": self._entropy_limit()}
 
+    @abstractmethod
     def loss(self, chosen: Tensor, batch: Batch) -> Tensor:
         """Give the loss of a batch whose choices now have these log-probabilities, (batch, decisions)."""
-        raise NotImplementedError
 
     def ask(self, n: int) -> list[Proposal]:
         """Propose n networks that were never proposed, as long as there are such."""
