@@ -79,8 +79,9 @@ class ByTraining:
     def run(self, search: Search, display: SearchDisplay, name: str) -> float | None:
         """Train the candidates on Ray."""
         prepare(self.config.ray_address)
+        from nas.ray_cluster import Placement, ray_cluster
         from nas.ray_metrics import WatchedSearch  # ray takes seconds to import
-        from nas.ray_trials import Placement, ray_cluster, run_on_ray
+        from nas.ray_trials import run_on_ray
 
         config = self.config
         workers, cpus = workers_and_cpus(config)

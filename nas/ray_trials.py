@@ -6,63 +6,32 @@ outcome. Everything that must survive is written by those themselves; Tune's own
 Tune keeps one idle worker and ends the others; started anew, one takes longer than a short trial, and Tune gives its
 trial to whoever is free before it is up: all workers but one would stay idle. So they begin together, each with a trial
 in which it waits for the others; and one without work gets a trial in which it waits for the next outcome, which may
-bring some (`_Outcomes`).
+bring some (`Outcomes`).
 """
 
-import asyncio
-import atexit
-import contextlib
-import faulthandler
-import functools
 import json
-import logging
-import os
-import shutil
-import signal
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import ray
 from ray import tune
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.search import Searcher
 
-from nas.children import ChildEvaluator
 from nas.loop import Candidate, Trials
-from nas.ray_metrics import ChildProgress
-from nas.ray_setup import has_token
+from nas.ray_cluster import Placement, Room, check_resources, room
+from nas.ray_worker import ChildTrial, Evaluator, Outcomes, name_of
 from nas.search import Outcome
-from nas.siblings import SIBLINGS
 from nas.stopping import held
-from search_spaces import Arch, FileError, InputError, arch_from_dict, arch_to_dict
+from search_spaces import FileError, arch_to_dict
 
 PATIENCE, PATIENCE_SECONDS = 10.0, 600.0  # times the longest trial, and at least so long, before one counts as hung
-MUSTER_SECONDS = 60.0  # that workers which are up wait for the others
-ROOM_SECONDS = 5.0  # between two looks at how much room the cluster has
 
 Result = TypeVar("Result")
-
-
-class Evaluator(Protocol):
-    """Trains and judges one network on a worker; must bear pickling."""
-
-    def __call__(self, arch: Arch, key: str) -> Outcome: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """Where trials run: how many at a time, and what each may use."""
-
-    workers: int | None  # None: as many as the cluster has room for, at any moment
-    cpus_per_trial: int
-    gpus_per_trial: float = 0.0
-    deadline_seconds: float | None = None  # of a trial; None: see `TrialClock.deadline`
 
 
 @dataclass(slots=True)
@@ -91,55 +60,6 @@ class TrialClock:
         return (wall - self.trial_seconds / workers) / wall if wall > 0 else None
 
 
-@contextmanager
-def ray_cluster(address: str | None) -> Iterator[str]:
-    """Start Ray on this machine, or join the cluster at ``address``; yields the dashboard's address."""
-    quiet = {
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the run folder is the record
-        "TUNE_DISABLE_SIGINT_HANDLER": "1",
-        "RAY_AIR_NEW_OUTPUT": "0",  # the older one keeps silent when asked to
-        "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-    }
-    for name, value in quiet.items():
-        os.environ.setdefault(name, value)
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a failed trial is a line in the record, not a page here
-    on_sigterm = signal.getsignal(signal.SIGTERM)
-    try:
-        context = ray.init(
-            address=address or "local",
-            runtime_env={"working_dir": _code()} if address else None,
-            include_dashboard=None if address else True,
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-        )
-    except (ConnectionError, RuntimeError) as error:
-        if address is None:
-            raise
-        there = "" if has_token() else ", where there is none"
-        raise InputError(
-            f"cannot join a Ray cluster at {address}; start one with: ray start --head. If its head asks for a token, "
-            f"what ray get-auth-token prints there belongs into ~/.ray/auth_token here{there}"
-        ) from error
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, on_sigterm)  # Ray took it, and would end the process where it stands
-    try:
-        yield f"http://{context.dashboard_url}" if context.dashboard_url else ""
-    finally:
-        ray.shutdown()
-
-
-@functools.cache
-def _code() -> str:
-    """Copy our packages into one folder, which a cluster's nodes get; what we import must be installed there."""
-    folder, home = Path(tempfile.mkdtemp(prefix="nas-code-")), Path(__file__).parent.parent
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    for name in ("nas", *SIBLINGS):
-        shutil.copytree(home / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    return str(folder)
-
-
 def run_on_ray(
     trials: Trials[Candidate], evaluate: Evaluator, placement: Placement, run: str | None = None
 ) -> TrialClock:
@@ -153,11 +73,11 @@ def run_on_ray(
     clock = TrialClock()
     if trials.done:
         return clock
-    _check_resources(placement)
-    outcomes = ray.remote(num_cpus=0)(_Outcomes).remote()
+    check_resources(placement)
+    outcomes = ray.remote(num_cpus=0)(Outcomes).remote()
     adapter = _SearchAdapter(trials, placement, clock, outcomes)
     resources = {"cpu": placement.cpus_per_trial, "gpu": placement.gpus_per_trial}
-    child = tune.with_parameters(_ChildTrial, evaluate=evaluate, outcomes=outcomes, run=run)
+    child = tune.with_parameters(ChildTrial, evaluate=evaluate, outcomes=outcomes, run=run)
     trainable = tune.with_resources(child, resources)
     trainable.__qualname__ = "Child"  # what the dashboard calls its actors
     with tempfile.TemporaryDirectory(prefix="nas-tune-") as storage:
@@ -178,105 +98,6 @@ def run_on_ray(
     return clock
 
 
-def _check_resources(placement: Placement) -> None:
-    """Raise ``InputError`` if no trial could ever start, which Tune would wait for without a word."""
-    cluster = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    for name, needed in (("CPU", placement.cpus_per_trial), ("GPU", placement.gpus_per_trial)):
-        if needed > cluster.get(name, 0):
-            raise InputError(f"a trial asks for {needed:g} {name}, and the Ray cluster has {cluster.get(name, 0):g}")
-
-
-class _Outcomes:
-    """An actor that counts outcomes, so that workers can wait for the next one, and lets them begin together."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._arrived = 0
-        self._changed = asyncio.Condition()
-
-    async def muster(self, together: int, seconds: float) -> None:
-        """Wait until so many workers are up, or no longer than this."""
-        async with self._changed:
-            self._arrived += 1
-            self._changed.notify_all()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait_for(lambda: self._arrived >= together), seconds)
-
-    async def add(self) -> None:
-        """Count one more."""
-        async with self._changed:
-            self._count += 1
-            self._changed.notify_all()
-
-    async def wait_beyond(self, count: int) -> None:
-        """Wait until there are more than so many."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._count > count)
-
-
-@contextmanager
-def _ended_after(seconds: float | None) -> Iterator[None]:
-    """End this process where the block takes longer, whatever it hangs in; what it was doing goes to its log."""
-    if seconds is None:
-        yield
-        return
-    faulthandler.dump_traceback_later(seconds, exit=True, file=2)
-    try:
-        yield
-    finally:
-        faulthandler.cancel_dump_traceback_later()
-
-
-class _ChildTrial(tune.Trainable):
-    """One candidate on a worker, or a wait for one; the actor is used again for the next."""
-
-    def setup(
-        self,
-        config: dict[str, Any],
-        evaluate: Evaluator | None = None,
-        outcomes: Any = None,
-        run: str | None = None,
-    ) -> None:
-        assert evaluate is not None  # with_parameters always gives it
-        self._candidate = config
-        self._progress = ChildProgress(run)
-        self._evaluate = evaluate.watched(self._progress) if isinstance(evaluate, ChildEvaluator) else evaluate
-        self._outcomes = outcomes
-
-    def step(self) -> dict[str, Any]:
-        with self._progress.at(self._candidate.get("trial"), _name_of(self._candidate)):
-            return self._step()
-
-    def _step(self) -> dict[str, Any]:
-        if "muster" in self._candidate:
-            ray.get(self._outcomes.muster.remote(self._candidate["muster"], MUSTER_SECONDS))
-            return {"done": True}
-        if "after" in self._candidate:
-            ray.get(self._outcomes.wait_beyond.remote(self._candidate["after"]))
-            return {"done": True}
-        start = time.monotonic()
-        try:
-            with _ended_after(self._candidate["deadline"]):
-                arch = arch_from_dict(json.loads(self._candidate["arch"]))
-                outcome = self._evaluate(arch, self._candidate["key"])
-        except FileError as error:
-            return {"done": True, "file_error": str(error)}
-        except Exception as error:  # a failed child is an outcome, never an exception in the driver
-            seconds, text = time.monotonic() - start, f"{type(error).__name__}: {error}"
-            outcome = Outcome(None, seconds, text, network_fault=False)  # the network's own faults are outcomes already
-        return asdict(outcome) | {"done": True}
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._candidate = new_config
-        return True
-
-    def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Save nothing: a trial is one step, and Tune asks at its end all the same."""
-
-    def load_checkpoint(self, checkpoint: Any) -> None:
-        """Load nothing."""
-
-
 class _Forgets(tune.Callback):  # type: ignore[misc, unused-ignore]
     """Empties what Tune keeps of a trial that is done: the run folder has it, and searches are long."""
 
@@ -285,31 +106,6 @@ class _Forgets(tune.Callback):  # type: ignore[misc, unused-ignore]
         trial.last_result.pop("config", None)
         for kept in (trial.metric_analysis, trial.metric_n_steps):
             kept.clear()
-
-
-class _Room:
-    """How many trials the cluster can run at a time; nodes join and leave."""
-
-    def __init__(self, placement: Placement) -> None:
-        self._placement = placement
-        self._looked = float("-inf")
-        self._workers = placement.workers or 1
-
-    def workers(self) -> int:
-        """Look now and then, where no number was asked for."""
-        if self._placement.workers is None and time.monotonic() - self._looked > ROOM_SECONDS:
-            self._looked = time.monotonic()
-            self._workers = max(1, room(self._placement))
-        return self._workers
-
-
-def room(placement: Placement) -> int:
-    """Say how many such trials the nodes of the cluster can run at a time."""
-    needed = {"CPU": float(placement.cpus_per_trial), "GPU": placement.gpus_per_trial}
-    nodes = ray.nodes()  # type: ignore[no-untyped-call]
-    alive = [node["Resources"] for node in nodes if node["Alive"]]
-    fits = [[int(has.get(name, 0) / need + 1e-9) for name, need in needed.items() if need] for has in alive]
-    return sum(min(counts) for counts in fits)
 
 
 class _SearchAdapter(Searcher):
@@ -324,7 +120,7 @@ class _SearchAdapter(Searcher):
         super().__init__()
         self._trials: Trials[Candidate] | None = trials
         self._placement = placement
-        self._room = _Room(placement)
+        self._room = Room(placement)
         self._muster: int | None = None  # how many workers begin together
         self._mustered = 0
         self._clock = clock
@@ -419,13 +215,7 @@ class _SearchAdapter(Searcher):
 
 
 def _trial_name(trial: TuneTrial) -> str:
-    return _name_of(trial.config)
-
-
-def _name_of(candidate: Mapping[str, Any]) -> str:
-    if "trial" not in candidate:
-        return "waits for work"
-    return f"trial {candidate['trial']}: {candidate['latency_ms']:.1f} ms"
+    return name_of(trial.config)
 
 
 def _trial_folder(trial: TuneTrial) -> str:

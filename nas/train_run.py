@@ -110,8 +110,8 @@ class TrainRun:
         config = self.config
         if config.workers > 1:
             prepare(None)
+            from nas.ray_cluster import ray_cluster
             from nas.ray_training import fit_on_workers  # ray takes seconds to import
-            from nas.ray_trials import ray_cluster
 
             with ray_cluster(None):
                 return fit_on_workers(config, self.folder, resume=self.resumed, watch=watch)

@@ -121,7 +121,8 @@ class Instant:
         if self.seconds is None:
             run_in_process(search, self._outcome)
             return None
-        from nas.ray_trials import Placement, ray_cluster, run_on_ray
+        from nas.ray_cluster import Placement, ray_cluster
+        from nas.ray_trials import run_on_ray
 
         with ray_cluster(None):
             clock = run_on_ray(Noted(search, self.meter), Sleeper(self.seconds), Placement(WORKERS, 1))

@@ -43,7 +43,8 @@ class Places:
             run_in_process(adaptation, lambda candidate: judge(candidate.arch, candidate.key))
             return
         prepare(None)
-        from nas.ray_trials import Placement, ray_cluster, run_on_ray  # ray takes seconds to import
+        from nas.ray_cluster import Placement, ray_cluster
+        from nas.ray_trials import run_on_ray  # ray takes seconds to import
 
         with ray_cluster(None):
             run_on_ray(adaptation, judge, Placement(self.workers, self.threads, self.gpus_per_trial))

@@ -23,20 +23,11 @@ from nas.comparison import write_comparison
 from nas.report import write_report
 from nas.run_folder import RunFolder
 from search_spaces import FileError, InputError, arch_to_dict, load_space
+from tests.nas.runs import CONFIG, SPACE
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-SPACE = """
-name: tiny
-resolution: 32
-classes: 10
-stem: {channels: 8}
-stages:
-  - {channels: 16, stride: 2, op: [dconv, mbconv3], kernel: [3, 5]}
-head: {conv_channels: 32}
-"""
-CONFIG = {"target_ms": 15.0, "reward": "soft", "device": "no-such-device", "space": "tiny", "data": "digits"}
 CONFIG_TEXT = yaml.safe_dump(CONFIG)
 WAIT_MS = 300_000  # a busy machine is no failure
 

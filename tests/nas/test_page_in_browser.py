@@ -14,28 +14,17 @@ from nas.comparison import write_comparison
 from nas.page_server import LivePage, PageServer
 from nas.report import write_report
 from nas.run_folder import RunFolder
+from tests.nas.runs import CONFIG, SPACE, trial
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
-SPACE = """
-name: tiny
-resolution: 32
-classes: 10
-stem: {channels: 8}
-stages:
-  - {channels: 16, stride: 2, op: [dconv, mbconv3], kernel: [3, 5]}
-head: {conv_channels: 32}
-"""
-CONFIG = {"target_ms": 15.0, "reward": "soft", "device": "no-such-device", "space": "tiny", "data": "digits"}
 FRONT = "#front .scatterlayer .trace:nth-child(2) .point"  # of the traces, the one of the Pareto front
 WAIT_MS = 300_000  # a busy machine is no failure
 
 
 def line(number: int, tokens: list[int], latency_ms: float, accuracy: float) -> str:
-    row = {"trial": number, "tokens": tokens, "key": f"{tokens[0]}{tokens[1]}", "latency_ms": latency_ms}
-    row |= {"accuracy": accuracy, "reward": accuracy, "seconds": 30.0, "state": "finished", "error": None}
-    return json.dumps(row) + "\n"
+    return json.dumps(trial(number, tokens, latency_ms, accuracy)) + "\n"
 
 
 TRIALS = [line(0, [0, 0], 10.0, 0.5), line(1, [0, 1], 14.0, 0.7), line(2, [1, 0], 16.0, 0.6)]

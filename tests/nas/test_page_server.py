@@ -17,24 +17,12 @@ import yaml
 from nas.commands import report as command
 from nas.page_server import LivePage, PageServer
 from search_spaces import InputError
-
-SPACE = """
-name: tiny
-resolution: 32
-classes: 10
-stem: {channels: 8}
-stages:
-  - {channels: 16, stride: 2, op: [dconv, mbconv3], kernel: [3, 5]}
-head: {conv_channels: 32}
-"""
-CONFIG = {"target_ms": 15.0, "reward": "soft", "device": "no-such-device", "space": "tiny", "data": "digits"}
+from tests.nas.runs import CONFIG, SPACE, trial
 
 
 def append_trial(run: Path, number: int, tokens: list[int], latency_ms: float, accuracy: float) -> None:
-    row = {"trial": number, "tokens": tokens, "key": f"{tokens[0]}{tokens[1]}", "latency_ms": latency_ms}
-    row |= {"accuracy": accuracy, "reward": accuracy, "seconds": 30.0, "state": "finished", "error": None}
     with (run / "trials.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
+        file.write(json.dumps(trial(number, tokens, latency_ms, accuracy)) + "\n")
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import pytest
 from nas.fitted import EpochResult, Watch
 from nas.fitting import fit_task
 from nas.open_task import open_task
+from nas.ray_cluster import ray_cluster
 from nas.ray_training import fit_on_workers
-from nas.ray_trials import ray_cluster
 from nas.schedule import Schedule
 from nas.stopping import StoppedError
 from nas.train_config import TrainConfig, train_config

@@ -14,7 +14,8 @@ import pytest
 from controllers import create
 from nas.loop import run_in_process
 from nas.points import SpacePoints
-from nas.ray_trials import Placement, TrialClock, _SearchAdapter, ray_cluster, run_on_ray
+from nas.ray_cluster import Placement, ray_cluster
+from nas.ray_trials import TrialClock, _SearchAdapter, run_on_ray
 from nas.rewards import make_reward
 from nas.search import Outcome, Search
 from search_spaces import Arch, FileError, InputError, count, load_space, reference

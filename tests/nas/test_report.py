@@ -15,23 +15,9 @@ from latency import LatencyTable, TableHeader, Timing, save_table
 from nas.commands import report
 from nas.report import write_report
 from search_spaces import FileError, InputError, arch_to_dict, load_space
+from tests.nas.runs import SPACE, trial
 
-SPACE = """
-name: tiny
-resolution: 32
-classes: 10
-stem: {channels: 8}
-stages:
-  - {channels: 16, stride: 2, op: [dconv, mbconv3], kernel: [3, 5]}
-head: {conv_channels: 32}
-"""
 HOSTILE = "<script>alert('x')</script>"
-
-
-def trial(number: int, tokens: list[int], latency_ms: float, accuracy: float | None, **more: Any) -> dict[str, Any]:
-    row = {"trial": number, "tokens": tokens, "key": f"{tokens[0]}{tokens[1]}", "latency_ms": latency_ms}
-    row |= {"accuracy": accuracy, "reward": accuracy or 0.0, "seconds": 30.0, "state": "finished", "error": None}
-    return row | more
 
 
 TRIALS = [
