@@ -48,11 +48,6 @@ class Memory:
         return any(mean != first for mean, _ in means)  # mostly the second
 
     @property
-    def networks(self) -> list[Tokens]:
-        """The networks that have a reward."""
-        return list(self._means)
-
-    @property
     def rewards(self) -> list[float]:
         """The mean reward of each network."""
         return [mean for mean, _ in self._means.values()]

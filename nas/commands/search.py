@@ -87,26 +87,30 @@ def command(
     Example: nas-search --target-ms 15 --w -0.15 --trials 60 --data flowers/
     """
     given = shell.given(context)
-    _refuse_training(given)
+    _refuse_training(context, given)
     given.pop("monitoring", None)
     console = Console(stderr=as_json, highlight=False, markup=False)
     run = _resumed(resume, given, console) if resume is not None else _begun(given, console)
     if monitoring:
-        from nas.monitoring import write_monitoring
-
-        for line in write_monitoring(run.folder.path):
-            console.print(line, soft_wrap=True)
+        _monitor(run, console)
     summary = run.complete()
     _print_summary(summary, console)
     if as_json:
         shell.print_json(summary.to_dict())
 
 
-def _refuse_training(given: dict[str, Any]) -> None:
+def _refuse_training(context: typer.Context, given: dict[str, Any]) -> None:
     """Raise ``InputError`` for options that say how to train, where nothing is trained."""
-    named = ", ".join(f"--{name.removesuffix('_seconds').replace('_', '-')}" for name in _FOR_TRAINING if name in given)
+    named = [name for name in _FOR_TRAINING if name in given]
     if named and given.get("evaluator") == "table":
-        raise InputError(f"evaluator table trains nothing; leave {named} away")
+        raise InputError(f"evaluator table trains nothing; leave {shell.words(context, named)} away")
+
+
+def _monitor(run: "SearchRun", console: Console) -> None:
+    from nas.monitoring import write_monitoring
+
+    for line in write_monitoring(run.folder.path):
+        console.print(line, soft_wrap=True)
 
 
 def _begun(given: dict[str, Any], console: Console) -> "SearchRun":

@@ -4,7 +4,7 @@ import functools
 import json
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -76,15 +76,19 @@ def given(context: typer.Context) -> dict[str, Any]:
     return {name: value for name, value in named if value not in (None, (), [])}
 
 
-def refuse_beside_resume(context: typer.Context, refused: Mapping[str, Any]) -> None:
-    """Raise ``InputError`` that names these parameters, if there are any: a folder records what it was begun with."""
-    words = {
+def words(context: typer.Context, names: Iterable[str]) -> str:
+    """List parameters as a command line has them: options with their dashes, arguments in capitals."""
+    known = {
         parameter.name: parameter.opts[0].upper() if parameter.param_type_name == "argument" else parameter.opts[0]
         for parameter in context.command.params
     }
+    return ", ".join(known[name] for name in names)
+
+
+def refuse_beside_resume(context: typer.Context, refused: Mapping[str, Any]) -> None:
+    """Raise ``InputError`` that names these parameters, if there are any: a folder records what it was begun with."""
     if refused:
-        named = ", ".join(words[name] for name in refused)
-        raise InputError(f"--resume goes on with what the folder records; leave {named} away")
+        raise InputError(f"--resume goes on with what the folder records; leave {words(context, refused)} away")
 
 
 def print_json(values: Mapping[str, Any]) -> None:

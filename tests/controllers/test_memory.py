@@ -14,8 +14,7 @@ def told(*results: tuple[tuple[int, ...], float]) -> Memory:
 
 def test_a_network_told_twice_has_the_mean_of_its_rewards() -> None:
     memory = told(((0, 0), 1.0), ((0, 1), 2.5), ((0, 0), 3.0))
-    assert memory.networks == [(0, 0), (0, 1)]
-    assert memory.rewards == [2.0, 2.5]
+    assert memory.latest(2) == ([(0, 0), (0, 1)], [2.0, 2.5])
     assert memory.recent(2) == [2.5, 3.0]
 
 

@@ -1,6 +1,7 @@
 """nas-search from its command line: real data, real Ray, real files."""
 
 import json
+import os
 import random
 import shutil
 import signal
@@ -23,6 +24,7 @@ from latency.build_table import calibrated_table
 from latency.device import load_device
 from nas.commands import search as search_command
 from search_spaces import load_arch, load_space
+from tests.nas.sockets import LOOPBACK, listening
 
 SPACE = Path(__file__).parent.parent / "spaces" / "tiny.yaml"
 COMMAND = [sys.executable, "-W", "ignore", "-m", "nas.commands.search"]
@@ -166,13 +168,16 @@ def test_a_finished_run_is_not_trained_again(whole_run):
 def test_ctrl_c_finishes_what_runs_and_sigterm_ends_and_both_say_how_to_go_on(whole_run, table, config, tmp_path):
     out = tmp_path / "run"
     begun, resumed = [*COMMAND, *arguments(table, config, out, 500)], [*COMMAND, "--resume", str(out)]
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     for command, number, code in ((begun, signal.SIGINT, 130), (resumed, signal.SIGTERM, 143)):
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=bare)
         count = len(trials_of(out)) if (out / "config.yaml").exists() else 0
         deadline = time.monotonic() + 120
         while not (out / "config.yaml").exists() or len(trials_of(out)) <= count:
             assert time.monotonic() < deadline
             time.sleep(0.05)
+        if Path("/proc/net/tcp").exists():
+            assert listening(process.pid) <= LOOPBACK
         process.send_signal(number)
         printed, _ = process.communicate(timeout=60)
         assert process.returncode == code

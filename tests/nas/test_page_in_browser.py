@@ -249,6 +249,8 @@ def test_a_page_that_began_without_trials_gets_its_charts(page: "Page", tmp_path
         append(run, TRIALS[0])
         page.mouse.click(*middle(page.locator(FRONT).nth(0)))
         page.get_by_text("Trial 0: 10.00 ms").wait_for()
+        assert page.locator(FRONT).count() == 1
+        assert page.get_by_text("This run has no finished trial yet.").count() == 0
         server.shutdown()
         thread.join()
 
@@ -275,4 +277,7 @@ def test_a_served_page_says_when_its_server_is_gone(browser: "Browser", tmp_path
         server.shutdown()
         thread.join()
         server.server_close()
-        page.get_by_text("The server of this page does not answer; this is what it showed last.").wait_for()
+        told = page.get_by_text("The server of this page does not answer; this is what it showed last.")
+        told.wait_for()
+        assert told.is_visible()
+        assert page.locator(FRONT).count() == 2  # and what it showed is still there

@@ -1,24 +1,29 @@
 """Trials on real Ray, with evaluators that answer fast."""
 
-import contextlib
 import os
 import pickle
 import re
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+import ray
+from ray.tune.experiment import Trial as TuneTrial
+from ray.tune.result import TRAINING_ITERATION
 
 from controllers import create
 from nas.loop import run_in_process
 from nas.points import SpacePoints
-from nas.ray_cluster import Placement, ray_cluster
-from nas.ray_trials import TrialClock, _SearchAdapter, run_on_ray
+from nas.ray_cluster import Placement, _code, ray_cluster, room
+from nas.ray_trials import TrialClock, _Forgets, _SearchAdapter, run_on_ray
 from nas.rewards import make_reward
 from nas.search import Outcome, Search
 from search_spaces import Arch, FileError, InputError, count, load_space, reference
+from tests.nas.sockets import LOOPBACK, listening
 
 TINY = load_space(Path(__file__).parent.parent / "spaces" / "tiny.yaml")
 
@@ -245,22 +250,43 @@ def test_a_trial_that_could_never_start_is_refused(cluster):
     assert recorded == []
 
 
-def descendants(pid):
-    """List what a process started, and what that started."""
-    children = Path(f"/proc/{pid}/task").glob("*/children")
-    found = [int(child) for file in children for child in file.read_text().split()]
-    return found + [below for child in found for below in descendants(child)]
+def test_the_room_is_that_of_the_nodes(cluster):
+    cores = int(ray.cluster_resources()["CPU"])
+    assert room(Placement(None, 1)) == cores
+    assert room(Placement(None, cores)) == 1
+    assert room(Placement(None, 1, gpus_per_trial=0.5)) == 0
 
 
-def listening(pids):
-    """List the local addresses at which these processes listen: those of IPv4 may be dressed as IPv6."""
-    sockets = set()
-    for pid in pids:
-        for file in Path(f"/proc/{pid}/fd").iterdir():
-            with contextlib.suppress(OSError):
-                sockets.add(str(file.readlink()))
-    rows = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
-    return {row[1].split(":")[0] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in sockets}
+def test_without_a_number_of_workers_there_are_as_many_as_there_is_room_for(cluster, tmp_path):
+    rounds = Rounds(rounds=2, each=3)
+    run_on_ray(rounds, MeetsTheOther(tmp_path, rounds.each), Placement(None, 1))  # hangs with one worker
+    assert rounds.finished == 6
+
+
+def test_what_tune_keeps_of_a_finished_trial_is_emptied():
+    trial = TuneTrial("any", stub=True, config={"trial": 3, "arch": "long"})
+    trial.update_last_result({"accuracy": 0.5, "config": {"arch": "long"}, TRAINING_ITERATION: 1})
+    assert "accuracy" in trial.metric_analysis
+    _Forgets().on_trial_complete(1, [trial], trial)
+    assert "long" not in repr((trial.config, trial.last_result))
+    assert trial.metric_analysis == {} == trial.metric_n_steps
+
+
+def test_a_cluster_is_sent_packages_that_can_be_imported_by_themselves(tmp_path):
+    printed = subprocess.run(
+        [
+            sys.executable,
+            "-P",
+            "-c",
+            "import nas.ray_worker, latency; print(nas.__file__); latency.load_table('pixel1')",
+        ],
+        env={"PYTHONPATH": str(copied := Path(_code())), "HOME": str(tmp_path), "PATH": os.environ["PATH"]},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert Path(printed.strip()) == copied / "nas" / "__init__.py"
 
 
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="needs Linux's /proc to see who listens where")
@@ -268,10 +294,9 @@ def test_nothing_listens_beyond_this_machine(cluster):
     assert cluster.startswith("http://127.0.0.1:")
     search, _ = make_search(2)
     run_on_ray(search, QuickEvaluator(), Placement(workers=1, cpus_per_trial=1))  # a worker has ports, too
-    found = listening([os.getpid(), *descendants(os.getpid())])
-    loopback = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
+    found = listening(os.getpid())
     assert found
-    assert found <= loopback
+    assert found <= LOOPBACK
 
 
 def test_the_adapter_bears_pickling_and_its_copy_holds_no_search():

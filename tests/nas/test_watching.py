@@ -183,9 +183,11 @@ def test_prometheus_answers_for_every_metric_of_a_search_that_runs(
 
 
 def test_every_panel_has_something_to_draw(watched: Watched, prometheus: Callable[[str], list[Any]]) -> None:
+    assert expressions()
     for expression in expressions():
         asked = expression.replace("$run", ".*")
         wait_for(lambda asked=asked: prometheus(asked), f"answer to {asked}")
+        assert prometheus(asked)
 
 
 def test_the_panels_show_each_metric_and_no_other() -> None:
@@ -208,7 +210,9 @@ def page(watched: Watched, browser: "Browser") -> "Page":
 
 
 def test_the_dashboard_shows_which_trial_a_worker_is_at(page: "Page") -> None:
-    page.get_by_text(TRIAL).first.wait_for()
+    from playwright.sync_api import expect
+
+    expect(page.get_by_text(TRIAL).first).to_be_visible(timeout=1000 * PATIENCE_SECONDS)
 
 
 def test_the_dashboard_has_our_panels_in_it(
@@ -218,7 +222,9 @@ def test_the_dashboard_has_our_panels_in_it(
     page.goto(f"{watched.dashboard}/#/metrics")
     page.reload()  # it asks for Prometheus's health but once
     page.get_by_role("tab", name="Ray Data").click()
-    wait_for(lambda: [frame for frame in page.frames if frame.url.startswith(f"{grafana}/d/nas-search/")], "panels")
+    panels = f"{grafana}/d/nas-search/"
+    wait_for(lambda: [frame for frame in page.frames if frame.url.startswith(panels)], "panels")
+    assert page.get_by_role("tab", name="Ray Data").get_attribute("aria-selected") == "true"
 
 
 def test_a_tensorboard_log_lies_beside_the_run(watched: Watched) -> None:
