@@ -62,9 +62,24 @@ def held() -> Iterator[None]:
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Raise ``TerminatedError`` at SIGTERM, where nothing is `held`."""
-    with _handled(signal.SIGTERM, lambda number, frame: _HELD.end(TerminatedError())):
-        yield
+    """Raise ``TerminatedError`` at SIGTERM, where nothing is `held`.
+
+    Ray makes a plain ``KeyboardInterrupt`` of any that arises while it waits: here it gets its name back.
+    """
+    came = False
+
+    def terminated(number: int, frame: FrameType | None) -> None:
+        nonlocal came
+        came = True
+        _HELD.end(TerminatedError())
+
+    with _handled(signal.SIGTERM, terminated):
+        try:
+            yield
+        except KeyboardInterrupt as error:
+            if came and not isinstance(error, TerminatedError):
+                raise TerminatedError from error
+            raise
 
 
 @contextmanager

@@ -72,15 +72,6 @@ class TaskPoints:
         return Point("-".join(map(str, tokens)), self.task.latency(tokens), None)
 
 
-def stages(task: Task) -> tuple[str, ...]:
-    """Name the decisions as a space does; those of NAS-Bench-Macro are one a layer, without a stage."""
-    kind = task.name.partition("/")[0]
-    if kind == "macro":
-        return ()
-    each = 6 if kind == "synthetic" else 4
-    return tuple(f"stage{index // each + 1}.{index % each}" for index in range(len(task.sizes)))
-
-
 def planted(job: Job, task: Task) -> tuple[Task, dict[str, object]]:
     """Give the task with the job's fault in its rewards, and the options with the fault in them."""
     options: dict[str, object] = {}
@@ -101,7 +92,7 @@ def search(job: Job, tables: Path) -> dict[str, object]:
     task, fault = planted(job, _task(job.task, tables))
     name, options = METHODS[job.method]
     budget = FAULT_TRIALS if job.fault else HEALTHY_TRIALS
-    health = Health(Decisions(task.sizes, stages(task)))
+    health = Health(Decisions(task.sizes, task.decisions))
     chance = _random_reward(task, job.seed) if job.task.startswith("macro") else None
 
     def note(update: PolicyUpdate) -> None:

@@ -8,11 +8,15 @@ the word: ``local-search:restart=random``.
 
 import math
 import random
+import statistics
 from typing import Protocol
 
 from tasks import Task, Tokens
 
 from controllers import Controller, Proposal, create, names
+from nas.health import Health
+from nas.health_state import Decisions
+from nas.search import PolicyUpdate, Trial
 
 Told = list[tuple[Tokens, float]]
 Value = bool | int | float | str
@@ -33,7 +37,7 @@ def make(name: str, task: Task, seed: int) -> Method:
     base, _, known = base.partition("+")
     if base in names():
         given = {"known": task.known} if known else {}
-        return OurController(create(base, task.sizes, seed, options, **given))
+        return OurController(create(base, task.sizes, seed, options, **given), task)
     if base == "logits":
         return Logits(task.sizes, seed, **options)
     if base == "local-search":
@@ -55,10 +59,13 @@ def _value(text: str) -> Value:
 
 
 class OurController:
-    """A controller of this project."""
+    """A controller of this project, and the health of its search."""
 
-    def __init__(self, controller: Controller) -> None:
+    def __init__(self, controller: Controller, task: Task) -> None:
         self.controller = controller
+        self.health = Health(Decisions(task.sizes, task.decisions))
+        self._task = task
+        self._trials: list[Trial] = []
         self._asked: list[Proposal] = []
 
     def ask(self, n: int) -> list[Tokens]:
@@ -67,6 +74,19 @@ class OurController:
 
     def tell(self, results: Told) -> None:
         self.controller.tell([(p, reward) for p, (_, reward) in zip(self._asked, results, strict=True)])
+
+    def check(self, results: Told) -> None:
+        """Look after an update for what nas-search would warn of."""
+        self._trials += [self._trial(tokens, reward) for tokens, reward in results]
+        mean = statistics.fmean(reward for _, reward in results)
+        count, entropies = len(self.health.updates) + 1, tuple(self.controller.decision_entropies())
+        update = PolicyUpdate(count, len(self._trials), mean, dict(self.controller.diagnostics()), entropies)
+        self.health.note(update, self._trials)
+
+    def _trial(self, tokens: Tokens, reward: float) -> Trial:
+        slope, offset = self._task.known(tokens)
+        key, latency = "-".join(map(str, tokens)), self._task.latency(tokens)
+        return Trial(0, tokens, key, latency, (reward - offset) / slope, reward, 0.0, "finished")
 
 
 class Logits:

@@ -16,7 +16,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from methods import make
+from methods import OurController, make
 from tasks import Task, load
 
 MARKS = (25, 50, 75, 100, 150, 200, 300, 400, 500)
@@ -33,7 +33,8 @@ class Job:
     seed: int
 
 
-COLUMNS = [*(field.name for field in fields(Job)), *(f"at_{mark}" for mark in MARKS), "entropy_share", "seconds"]
+RESULTS = [*(f"at_{mark}" for mark in MARKS), "entropy_share", "warnings", "seconds"]
+COLUMNS = [*(field.name for field in fields(Job)), *RESULTS]
 
 
 def search(job: Job, tables: Path) -> dict[str, object]:
@@ -51,10 +52,14 @@ def search(job: Job, tables: Path) -> dict[str, object]:
         start = time.perf_counter()
         method.tell(told)
         seconds += time.perf_counter() - start
+        if isinstance(method, OurController):
+            method.check(told)
     regrets = {f"at_{mark}": f"{100 * (task.best - max(true[:mark])):.4f}" for mark in MARKS}
-    controller = getattr(method, "controller", None)
-    share = f"{controller.diagnostics()['entropy_share']:.3f}" if controller else ""
-    return {**asdict(job), **regrets, "entropy_share": share, "seconds": f"{seconds:.2f}"}
+    share = warnings = ""
+    if isinstance(method, OurController):
+        share = f"{method.controller.diagnostics()['entropy_share']:.3f}"
+        warnings = ";".join(f"{warning.kind}@{warning.trials}" for warning in method.health.warnings)
+    return {**asdict(job), **regrets, "entropy_share": share, "warnings": warnings, "seconds": f"{seconds:.2f}"}
 
 
 @functools.cache

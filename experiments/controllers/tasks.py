@@ -31,6 +31,15 @@ class Task:
     w: float
     best: float = float("nan")  # the highest true reward
 
+    @property
+    def decisions(self) -> tuple[str, ...]:
+        """Name the decisions as a space does; none for NAS-Bench-Macro, which has one a layer and no stages."""
+        kind = self.name.partition("/")[0]
+        if kind == "macro":
+            return ()
+        each = 6 if kind == "synthetic" else 4
+        return tuple(f"stage{index // each + 1}.{index % each}" for index in range(len(self.sizes)))
+
     def accuracy(self, tokens: Tokens, seed: int) -> float:
         """Return the accuracy as the search of that seed sees it; the same for the same network."""
         return self.true_accuracy(tokens) + self.error(tokens, seed)

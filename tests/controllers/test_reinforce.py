@@ -37,6 +37,16 @@ def test_without_the_reward_model_the_policy_gradient_alone_does_better_than_ran
     assert found > statistics.fmean(best_of_search("random", seed) for seed in range(20)) + 0.05
 
 
+def test_the_steps_of_a_ppo_update_go_no_further_together_than_its_clip_lets_them() -> None:
+    moved = {}
+    for clip in (0.05, 1.0):
+        quiet = {"screen": 0, "entropy_weight": 0.0, "imitation_weight": 0.0}
+        controller = create("ppo", SIZES, options=quiet | {"epochs": 30, "clip": clip})
+        controller.tell([(proposal, reward_of(proposal)) for proposal in controller.ask(10)])
+        moved[clip] = controller.diagnostics()["policy_change"]
+    assert 0 < moved[0.05] < moved[1.0] / 2
+
+
 @pytest.mark.parametrize("name", ["reinforce", "ppo"])
 @pytest.mark.parametrize("screen", [0, 8])
 def test_no_network_is_proposed_twice_while_another_is_left(name: str, screen: int) -> None:

@@ -96,9 +96,10 @@ def wait_until(condition: Callable[[], bool], explain: Callable[[], str] = str) 
 def descendants(pid: int) -> list[tuple[int, str]]:
     """All processes below one, with their command lines."""
     below = []
-    with contextlib.suppress(FileNotFoundError):
+    ended = contextlib.suppress(FileNotFoundError, ProcessLookupError)  # the latter where it ends while it is read
+    with ended:
         for child in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
-            with contextlib.suppress(FileNotFoundError):
+            with ended:
                 below.append((child, Path(f"/proc/{child}/cmdline").read_text().replace("\0", " ")))
             below += descendants(child)
     return below

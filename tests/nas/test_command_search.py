@@ -233,6 +233,7 @@ BAD_OPTIONS = [
     (["--target-ms", "15", "--seed", "99999999999999999999999"], "seed: input should be less than"),
     (["--target-ms", "15", "--workers", "9999"], "ask for fewer with --workers"),
     (["--resume", "nowhere"], "nowhere holds no run"),
+    (["--resume", "now\x1b[2Jhere"], "now?[2Jhere holds no run"),
 ]
 
 

@@ -3,7 +3,8 @@
 import pytest
 
 from nas.config import SearchConfig, load_config
-from nas.placement import check_placement
+from nas.environment import available_cores
+from nas.placement import check_placement, workers_and_cpus
 from nas.recipe import FINAL, PROXY
 from nas.recorded import read_config
 from search_spaces import InputError
@@ -82,6 +83,14 @@ def test_more_workers_than_cores_are_refused():
     config = load_config(None, {"target_ms": 15.0, "workers": 10_000})
     with pytest.raises(InputError, match="10000 workers with 1 cores each need 10000, and this machine has"):
         check_placement(config)
+
+
+def test_a_cluster_gets_as_many_trials_of_one_core_as_it_has_room_for_and_this_machine_all_its_cores():
+    config = load_config(None, {"target_ms": 15.0, "ray_address": "10.0.0.1:6379"})
+    assert workers_and_cpus(config) == (None, 1)
+    assert workers_and_cpus(config.model_copy(update={"workers": 3, "cpus_per_trial": 2})) == (3, 2)
+    here = load_config(None, {"target_ms": 15.0})
+    assert workers_and_cpus(here) == (available_cores(), 1)
 
 
 def test_a_share_of_a_gpu_that_is_not_there_is_refused():

@@ -1,11 +1,13 @@
 """What a search is warned of: faults that were planted, and nothing where it learns."""
 
+import itertools
 import random
 from dataclasses import dataclass, replace
 
 import pytest
 
 from controllers import create
+from controllers.policy_gradient import PolicyOptions
 from nas.health import Health, warnings_of
 from nas.health_state import Decisions, HealthWarning, gain_over_random
 from nas.loop import run_in_process
@@ -59,7 +61,7 @@ def kinds(warnings: list[HealthWarning]) -> list[str]:
 
 @pytest.mark.parametrize("options", [{}, {"screen": 0}])
 def test_a_learning_rate_a_hundred_times_too_large_is_noticed_within_60_trials(options):
-    warnings = searched(additive, learning_rate=1.6, **options)
+    warnings = searched(additive, learning_rate=100 * PolicyOptions().learning_rate, **options)
     assert {"large step", "settled policy"} <= set(kinds(warnings))
     (step,) = [warning for warning in warnings if warning.kind == "large step"]
     assert "lower the controller's learning_rate" in step.text
@@ -70,6 +72,12 @@ def test_a_constant_reward_is_noticed_after_40_trials(name):
     (warning,) = searched(lambda tokens: 0.7, name)
     assert (warning.kind, warning.trials) == ("constant", 40)
     assert warning.text == "the reward has not changed in 40 trials: there is nothing to learn from it"
+
+
+def test_a_reward_that_ceases_to_change_is_noticed_40_trials_later():
+    evaluated = itertools.count()
+    (warning,) = searched(lambda tokens: additive(tokens) if next(evaluated) < 45 else 0.7, "random", trials=90)
+    assert (warning.kind, warning.trials) == ("constant", 85)
 
 
 def test_a_constant_accuracy_is_noticed_where_latency_moves_the_reward():

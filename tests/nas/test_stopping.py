@@ -3,9 +3,12 @@
 import os
 import signal
 import threading
+from types import SimpleNamespace
 
 import pytest
 
+from nas.loop import run_in_process
+from nas.search import Outcome
 from nas.stopping import TerminatedError, held, sigterm_noted, stoppable, terminable
 
 
@@ -50,6 +53,44 @@ def test_what_is_held_is_finished_before_a_signal_ends_it(number: signal.Signals
     with pytest.raises(KeyboardInterrupt):
         run()
     assert done == ["all of it"]
+
+
+class Ending:
+    """Two candidates; SIGTERM comes while the outcome of the first is taken."""
+
+    done = False
+
+    def __init__(self) -> None:
+        self.left, self.taken = [0, 1], list[int]()
+
+    def next(self) -> SimpleNamespace | None:
+        return SimpleNamespace(trial=self.left.pop(0)) if self.left else None
+
+    def finish(self, trial: int, outcome: Outcome) -> None:
+        send(signal.SIGTERM)
+        self.taken.append(trial)
+
+
+def test_an_outcome_that_is_being_taken_is_taken_whole_before_sigterm_ends_the_search() -> None:
+    trials = Ending()
+    with pytest.raises(TerminatedError), stoppable(lambda: None):
+        run_in_process(trials, lambda candidate: Outcome(0.5, 0.0))
+    assert (trials.taken, trials.left) == ([0], [1])
+
+
+def test_sigterm_keeps_its_name_where_a_library_makes_a_ctrl_c_of_it() -> None:
+    def run() -> None:
+        with terminable():
+            try:
+                send(signal.SIGTERM)
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt from None  # as Ray does while it waits
+
+    with pytest.raises(TerminatedError):
+        run()
+    with pytest.raises(KeyboardInterrupt) as ended, terminable():
+        raise KeyboardInterrupt
+    assert not isinstance(ended.value, TerminatedError)
 
 
 def test_signals_are_handled_as_before_afterwards() -> None:

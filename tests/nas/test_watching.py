@@ -218,13 +218,20 @@ def test_the_dashboard_shows_which_trial_a_worker_is_at(page: "Page") -> None:
 def test_the_dashboard_has_our_panels_in_it(
     watched: Watched, grafana: str, prometheus: Callable[[str], list[Any]], page: "Page"
 ) -> None:
+    from playwright.sync_api import expect
+
+    tab, panels = page.get_by_role("tab", name="Ray Data"), page.locator(f'iframe[src^="{grafana}/d/nas-search/"]')
+
+    def shown() -> bool:
+        page.reload()  # it asks whether Prometheus and Grafana are well but once
+        tab.click()
+        page.wait_for_timeout(5000)
+        return bool(panels.count())
+
     wait_for(lambda: prometheus("up"), "Prometheus")
     page.goto(f"{watched.dashboard}/#/metrics")
-    page.reload()  # it asks for Prometheus's health but once
-    page.get_by_role("tab", name="Ray Data").click()
-    panels = f"{grafana}/d/nas-search/"
-    wait_for(lambda: [frame for frame in page.frames if frame.url.startswith(panels)], "panels")
-    assert page.get_by_role("tab", name="Ray Data").get_attribute("aria-selected") == "true"
+    wait_for(shown, "panels")
+    expect(tab).to_have_attribute("aria-selected", "true")
 
 
 def test_a_tensorboard_log_lies_beside_the_run(watched: Watched) -> None:
