@@ -23,6 +23,7 @@ SETTLED_DECISION = 0.02  # the same of each decision of a stage
 STUCK = 30  # trials with one choice of all of a stage, or with one network
 HARDLY = 3  # trials in all with another choice of such a stage: ten random ones try more
 LEARNT_BY, COMPARED = 100, 80  # trials by which a policy beats chance, and how many of the last are compared with it
+COMPARED_UPDATES = 5  # at least so many of the last: of few large batches, one that goes wrong says nothing
 
 
 def constant(moment: Moment) -> HealthWarning | None:
@@ -108,9 +109,13 @@ def stuck(moment: Moment) -> HealthWarning | None:
 
 def no_gain(moment: Moment) -> HealthWarning | None:
     """Notice a policy that mostly proposes no better networks than chance does; bold batches may well go wrong."""
-    recent = list(takewhile(lambda update: update.trials > moment.count - COMPARED, reversed(moment.updates)))
-    gains = [gain for gain in map(gain_over_random, recent) if gain is not None]
-    if not (moment.learning and moment.count >= LEARNT_BY and gains and moment.spread > 0) or median(gains) > 0:
+    learnt = moment.updates[1:]  # the first batch was proposed before there was anything to learn from
+    compared = sum(1 for _ in takewhile(lambda update: update.trials > moment.count - COMPARED, reversed(learnt)))
+    recent = map(gain_over_random, learnt[-max(compared, COMPARED_UPDATES) :])
+    gains = [gain for gain in recent if gain is not None]
+    if len(gains) < COMPARED_UPDATES or median(gains) > 0:
+        return None
+    if not (moment.learning and moment.count >= LEARNT_BY and moment.spread > 0):
         return None
     return moment.warning(
         "no gain",

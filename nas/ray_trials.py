@@ -1,63 +1,30 @@
 """Trials on Ray Tune.
 
-An adapter joins `Trials`, a search's or NetAdapt's, to Tune: Tune asks it for the next one and reports each one's
-outcome. Everything that must survive is written by those themselves; Tune's own state is thrown away.
-
-Tune keeps one idle worker and ends the others; started anew, one takes longer than a short trial, and Tune gives its
-trial to whoever is free before it is up: all workers but one would stay idle. So they begin together, each with a trial
-in which it waits for the others; and one without work gets a trial in which it waits for the next outcome, which may
-bring some (`Outcomes`).
+Each of Tune's trials is a worker, which evaluates one candidate after another: Tune places the workers, sees which of
+them end, and passes on what they report. `Dispatch` says who works on what. So Tune keeps the same for 10 candidates
+and for 10,000, none costs the start of a process, and a worker without work waits where it is. Everything that must
+survive is written by the trials themselves; Tune's own state is thrown away.
 """
 
-import json
 import tempfile
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import ray
 from ray import tune
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.search import Searcher
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from nas.dispatch import Dispatch, TrialClock
 from nas.loop import Candidate, Trials
-from nas.ray_cluster import Placement, Room, check_resources, room
-from nas.ray_worker import ChildTrial, Evaluator, Outcomes, name_of
-from nas.search import Outcome
-from nas.stopping import held
-from search_spaces import FileError, arch_to_dict
+from nas.ray_cluster import Placement, Room, check_resources
+from nas.ray_worker import Evaluator, Mailbox, Worker
+from nas.search import Outcome, SearchFailedError
+from search_spaces import FileError
 
-PATIENCE, PATIENCE_SECONDS = 10.0, 600.0  # times the longest trial, and at least so long, before one counts as hung
-
-Result = TypeVar("Result")
-
-
-@dataclass(slots=True)
-class TrialClock:
-    """Measures what running the trials cost beyond the trials themselves; start-up is left out."""
-
-    first_start: float = float("inf")
-    last_end: float = 0.0
-    trial_seconds: float = 0.0
-    longest: float = 0.0
-
-    def add(self, seconds: float, now: float) -> None:
-        """Note a trial that ended now, on a monotonic clock, and took this long."""
-        self.last_end = now
-        self.first_start = min(self.first_start, now - seconds)
-        self.trial_seconds += seconds
-        self.longest = max(self.longest, seconds)
-
-    def deadline(self) -> float | None:
-        """Give the seconds after which a trial hangs: many times the longest so far; None before there is one."""
-        return max(PATIENCE_SECONDS, PATIENCE * self.longest) if self.longest else None
-
-    def overhead(self, workers: int) -> float | None:
-        """Give (wall time - trial seconds / workers) / wall time, or None where no trial ran."""
-        wall = self.last_end - self.first_start
-        return (wall - self.trial_seconds / workers) / wall if wall > 0 else None
+STILLBORN = 5  # workers that ended before they were up, in a row: no further one will fare better
 
 
 def run_on_ray(
@@ -68,133 +35,94 @@ def run_on_ray(
     ``run`` is what the workers call the run in their metrics; without a name they keep none.
 
     What ``trials`` raise ends it, once those that run are done. So does a ``FileError`` of an evaluator: no other try
-    mends a full disk, and it is no fault of the network's.
+    mends a full disk, and it is no fault of the network's. ``SearchFailedError`` where no worker comes up.
     """
-    clock = TrialClock()
     if trials.done:
-        return clock
+        return TrialClock()
     check_resources(placement)
-    outcomes = ray.remote(num_cpus=0)(Outcomes).remote()
-    adapter = _SearchAdapter(trials, placement, clock, outcomes)
+    mailbox = _mailbox()
+    dispatch = Dispatch(trials, lambda worker, job: mailbox.put.remote(worker, job), placement.deadline_seconds)
+    workers = _Workers(dispatch, placement)
     resources = {"cpu": placement.cpus_per_trial, "gpu": placement.gpus_per_trial}
-    child = tune.with_parameters(ChildTrial, evaluate=evaluate, outcomes=outcomes, run=run)
-    trainable = tune.with_resources(child, resources)
+    worker = tune.with_parameters(Worker, evaluator=(ray.put(evaluate),), mailbox=mailbox, run=run)
+    trainable = tune.with_resources(worker, resources)
     trainable.__qualname__ = "Child"  # what the dashboard calls its actors
     with tempfile.TemporaryDirectory(prefix="nas-tune-") as storage:
         tuner = tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
-                search_alg=adapter,
+                search_alg=workers,
                 num_samples=-1,  # the trials know when they are done
-                reuse_actors=True,  # a process a trial costs 1.4 s, a reused one 0.07 s
-                trial_name_creator=_trial_name,
-                trial_dirname_creator=_trial_folder,
+                trial_name_creator=_name,
+                trial_dirname_creator=_name,
             ),
-            run_config=tune.RunConfig(name="search", storage_path=storage, verbose=0, callbacks=[_Forgets()]),
+            run_config=tune.RunConfig(
+                name="search", storage_path=storage, verbose=0, callbacks=[_Ends(workers)], stop=_Deserted(dispatch)
+            ),
         )
         tuner.fit()
-    if adapter.fault is not None:
-        raise adapter.fault
-    return clock
+    if dispatch.fault is not None:
+        raise dispatch.fault
+    return dispatch.clock
 
 
-class _Forgets(tune.Callback):  # type: ignore[misc, unused-ignore]
-    """Empties what Tune keeps of a trial that is done: the run folder has it, and searches are long."""
-
-    def on_trial_complete(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
-        trial.config.pop("arch", None)
-        trial.last_result.pop("config", None)
-        for kept in (trial.metric_analysis, trial.metric_n_steps):
-            kept.clear()
+def _mailbox() -> Any:
+    """Start one on this process's own node, which ends with it; others may go while the trials run."""
+    actor: Any = ray.remote(Mailbox)
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    calls = 10_000  # at a time: each worker waits in one
+    return actor.options(num_cpus=0, max_concurrency=calls, scheduling_strategy=here).remote()
 
 
-class _SearchAdapter(Searcher):
-    """Joins `Trials` to Tune.
+class _Unpicklable:
+    """Tune pickles what it is given, and goes on to use the object itself; the copy is an empty one."""
 
-    Tune pickles its searcher when it starts and saves it now and then. The copy holds nothing: what is to survive is in
-    the run folder, and the object that Tune goes on to use is this one. What a searcher raises, Tune logs and goes on:
-    it is kept in ``fault``, and nothing more is suggested.
-    """
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return object, ()
 
-    def __init__(self, trials: Trials[Candidate], placement: Placement, clock: TrialClock, outcomes: Any) -> None:
+
+class _Workers(_Unpicklable, Searcher):
+    """Tells Tune how many workers there are to be, and `Dispatch` of those that come, report and go."""
+
+    def __init__(self, dispatch: Dispatch, placement: Placement) -> None:
         super().__init__()
-        self._trials: Trials[Candidate] | None = trials
-        self._placement = placement
+        self._dispatch = dispatch
         self._room = Room(placement)
-        self._muster: int | None = None  # how many workers begin together
-        self._mustered = 0
-        self._clock = clock
-        self._outcomes = outcomes
-        self.fault: Exception | None = None
-        self._count = 0  # of the outcomes
-        self._running: dict[str, int | None] = {}  # Tune's name of a trial -> ours; None where a worker waits
-        self._due: dict[int, tuple[float, float]] = {}  # our name of a trial -> deadline, when
+        self._starting: set[str] = set()
+        self._up: set[str] = set()
+        self._stillborn = 0
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        trials = self._live()
-        finished: Any = Searcher.FINISHED  # a string, which ray's own types leave out
-        if self.fault is not None or trials.done:
+        if self._dispatch.over:
+            finished: Any = Searcher.FINISHED  # a string, which ray's own types leave out
             return finished  # type: ignore[no-any-return]
-        if len(self._running) >= self._room.workers():
+        if len(self._starting) + len(self._up) >= self._room.workers():
             return None
-        if self._muster is None:
-            wanted = self._room.workers()
-            self._muster = min(wanted, room(self._placement)) if wanted > 1 else 0
-        if self._mustered < self._muster:
-            self._mustered += 1
-            self._running[trial_id] = None
-            return {"muster": self._muster}
-        candidate = self._guarded(trials.next)
-        if candidate is None:
-            if self.fault is not None or trials.done:
-                return finished
-            self._running[trial_id] = None
-            return {"after": self._count}
-        self._running[trial_id] = candidate.trial
-        deadline = self._placement.deadline_seconds or self._clock.deadline()
-        if deadline is not None:
-            self._due[candidate.trial] = deadline, time.monotonic() + deadline
-        return {
-            "deadline": deadline,
-            "trial": candidate.trial,
-            "latency_ms": candidate.latency_ms,
-            "key": candidate.key,
-            "arch": json.dumps(arch_to_dict(candidate.arch)),  # Tune keeps a figure for each number that it can see
-        }
+        self._starting.add(trial_id)
+        return {"worker": trial_id}
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        if "up" in result:
+            self._stillborn = 0
+            self._starting.discard(trial_id)
+            self._up.add(trial_id)
+            self._dispatch.join(trial_id)
+        elif "file_error" in result:
+            self._dispatch.fail(FileError(result["file_error"]), trial_id)
+        else:
+            self._dispatch.take(trial_id, Outcome(**{field.name: result[field.name] for field in fields(Outcome)}))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        if trial_id not in self._running:
-            return
-        trial = self._running.pop(trial_id)
-        if trial is None:
-            return
-        self._guarded(lambda: self._take(trial, {} if error else result or {}))
-        self._count += 1
-        self._outcomes.add.remote()
+        self._stillborn += error and trial_id in self._starting
+        self._starting.discard(trial_id)
+        self._up.discard(trial_id)
+        self._dispatch.leave(trial_id)
 
-    def _take(self, trial: int, result: dict[str, Any]) -> None:
-        if "file_error" in result:
-            raise FileError(result["file_error"])
-        if result:
-            outcome = Outcome(**{field.name: result[field.name] for field in fields(Outcome)})
-        else:
-            outcome = Outcome(None, 0.0, f"the worker process {self._end_of(trial)}", network_fault=False)
-        self._due.pop(trial, None)
-        self._clock.add(outcome.seconds, time.monotonic())
-        self._live().finish(trial, outcome)
-
-    def _end_of(self, trial: int) -> str:
-        seconds, due = self._due.get(trial, (0.0, float("inf")))
-        return "died" if time.monotonic() < due else f"was ended at its deadline of {seconds:g} s, or died later"
-
-    def _guarded(self, call: Callable[[], Result]) -> Result | None:
-        """Call, and keep what it raises."""
-        try:
-            with held():
-                return call()
-        except Exception as error:
-            self.fault = self.fault or error
-            return None
+    def give_up(self, reason: str) -> None:
+        """End the search where no worker comes up; ``reason`` is why the last one did not."""
+        if self._stillborn >= STILLBORN:
+            text = f"{STILLBORN} workers in a row ended before they could take a candidate; the last one: {reason}"
+            self._dispatch.fail(SearchFailedError(text))
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
         return True
@@ -205,18 +133,31 @@ class _SearchAdapter(Searcher):
     def restore(self, checkpoint_path: str) -> None:
         raise RuntimeError("trials are resumed from their run folder, not by Tune")
 
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_trials": None, "_clock": None, "_outcomes": None, "fault": None}
 
-    def _live(self) -> Trials[Candidate]:
-        if self._trials is None:
-            raise RuntimeError("this is Tune's pickled copy of the searcher; it holds no search")
-        return self._trials
+class _Ends(_Unpicklable, tune.Callback):  # type: ignore[misc, unused-ignore]
+    """Learns why a worker ended."""
+
+    def __init__(self, workers: _Workers) -> None:
+        self._workers = workers
+
+    def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
+        said = [] if trial.error_file is None else Path(trial.error_file).read_text(encoding="utf-8").splitlines()
+        last = [line.strip() for line in said if line.strip()][-1:]
+        self._workers.give_up(last[0] if last else "Ray's logs may say why")
 
 
-def _trial_name(trial: TuneTrial) -> str:
-    return name_of(trial.config)
+class _Deserted(_Unpicklable, tune.Stopper):  # type: ignore[misc, unused-ignore]
+    """Ends all where there is nothing left to do: a worker that there was no room for would be waited for."""
+
+    def __init__(self, dispatch: Dispatch) -> None:
+        self._dispatch = dispatch
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._dispatch.over and self._dispatch.deserted
 
 
-def _trial_folder(trial: TuneTrial) -> str:
-    return f"trial-{trial.config['trial']}" if "trial" in trial.config else f"wait-{trial.trial_id}"
+def _name(trial: TuneTrial) -> str:
+    return f"worker-{trial.config['worker']}"

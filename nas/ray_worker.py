@@ -1,11 +1,11 @@
-"""What runs on a worker: one candidate after another, each a trial of Ray Tune's."""
+"""What runs on a worker: one candidate after another, for as long as there are any."""
 
 import asyncio
 import contextlib
 import faulthandler
-import json
 import time
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any, Protocol
 
@@ -13,11 +13,10 @@ import ray
 from ray import tune
 
 from nas.children import ChildEvaluator
+from nas.dispatch import Job
 from nas.ray_metrics import ChildProgress
 from nas.search import Outcome
-from search_spaces import Arch, FileError, arch_from_dict
-
-MUSTER_SECONDS = 60.0  # that workers which are up wait for the others
+from search_spaces import Arch, FileError
 
 
 class Evaluator(Protocol):
@@ -26,32 +25,19 @@ class Evaluator(Protocol):
     def __call__(self, arch: Arch, key: str) -> Outcome: ...
 
 
-class Outcomes:
-    """An actor that counts outcomes, so that workers can wait for the next one, and lets them begin together."""
+class Mailbox:
+    """An actor beside the driver that keeps what each worker is to do next, until it asks."""
 
     def __init__(self) -> None:
-        self._count = 0
-        self._arrived = 0
-        self._changed = asyncio.Condition()
+        self._jobs: defaultdict[str, asyncio.Queue[Job | None]] = defaultdict(asyncio.Queue)
 
-    async def muster(self, together: int, seconds: float) -> None:
-        """Wait until so many workers are up, or no longer than this."""
-        async with self._changed:
-            self._arrived += 1
-            self._changed.notify_all()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait_for(lambda: self._arrived >= together), seconds)
+    async def put(self, worker: str, job: Job | None) -> None:
+        """Leave a job, or None where there is nothing left to do."""
+        await self._jobs[worker].put(job)
 
-    async def add(self) -> None:
-        """Count one more."""
-        async with self._changed:
-            self._count += 1
-            self._changed.notify_all()
-
-    async def wait_beyond(self, count: int) -> None:
-        """Wait until there are more than so many."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._count > count)
+    async def take(self, worker: str) -> Job | None:
+        """Wait for the next job."""
+        return await self._jobs[worker].get()
 
 
 @contextlib.contextmanager
@@ -67,57 +53,51 @@ def _ended_after(seconds: float | None) -> Iterator[None]:
         faulthandler.cancel_dump_traceback_later()
 
 
-class ChildTrial(tune.Trainable):
-    """One candidate on a worker, or a wait for one; the actor is used again for the next."""
+class Worker(tune.Trainable):
+    """One of Tune's trials: its first step says that it is up, each further one evaluates a candidate."""
 
     def setup(
         self,
         config: dict[str, Any],
-        evaluate: Evaluator | None = None,
-        outcomes: Any = None,
+        evaluator: tuple[Any] | None = None,
+        mailbox: Any = None,
         run: str | None = None,
     ) -> None:
-        assert evaluate is not None  # with_parameters always gives it
-        self._candidate = config
+        """``evaluator``: where in Ray's object store it is; read in a step, of whose errors Tune knows more."""
+        assert evaluator is not None  # with_parameters always gives it
+        self._name = config["worker"]
         self._progress = ChildProgress(run)
-        self._evaluate = evaluate.watched(self._progress) if isinstance(evaluate, ChildEvaluator) else evaluate
-        self._outcomes = outcomes
+        self._stored = evaluator
+        self._evaluate: Evaluator | None = None
+        self._mailbox = mailbox
 
     def step(self) -> dict[str, Any]:
-        with self._progress.at(self._candidate.get("trial"), name_of(self._candidate)):
-            return self._step()
-
-    def _step(self) -> dict[str, Any]:
-        if "muster" in self._candidate:
-            ray.get(self._outcomes.muster.remote(self._candidate["muster"], MUSTER_SECONDS))
+        if self._evaluate is None:
+            evaluate: Evaluator = ray.get(self._stored[0])
+            self._evaluate = evaluate.watched(self._progress) if isinstance(evaluate, ChildEvaluator) else evaluate
+            return {"up": True}
+        with self._progress.at(None, "waits for work"):
+            job: Job | None = ray.get(self._mailbox.take.remote(self._name))
+        if job is None:
             return {"done": True}
-        if "after" in self._candidate:
-            ray.get(self._outcomes.wait_beyond.remote(self._candidate["after"]))
-            return {"done": True}
-        start = time.monotonic()
-        try:
-            with _ended_after(self._candidate["deadline"]):
-                arch = arch_from_dict(json.loads(self._candidate["arch"]))
-                outcome = self._evaluate(arch, self._candidate["key"])
-        except FileError as error:
-            return {"done": True, "file_error": str(error)}
-        except Exception as error:  # a failed child is an outcome, never an exception in the driver
-            seconds, text = time.monotonic() - start, f"{type(error).__name__}: {error}"
-            outcome = Outcome(None, seconds, text, network_fault=False)  # the network's own faults are outcomes already
-        return asdict(outcome) | {"done": True}
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._candidate = new_config
-        return True
+        with self._progress.at(job.trial, f"trial {job.trial}: {job.latency_ms:.1f} ms"):
+            return _result(self._evaluate, job)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Save nothing: a trial is one step, and Tune asks at its end all the same."""
+        """Save nothing: a candidate is one step."""
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         """Load nothing."""
 
 
-def name_of(candidate: Mapping[str, Any]) -> str:
-    if "trial" not in candidate:
-        return "waits for work"
-    return f"trial {candidate['trial']}: {candidate['latency_ms']:.1f} ms"
+def _result(evaluate: Evaluator, job: Job) -> dict[str, Any]:
+    start = time.monotonic()
+    try:
+        with _ended_after(job.deadline_seconds):
+            outcome = evaluate(job.arch, job.key)
+    except FileError as error:
+        return {"file_error": str(error)}
+    except Exception as error:  # a failed child is an outcome, never an exception in the driver
+        seconds, text = time.monotonic() - start, f"{type(error).__name__}: {error}"
+        outcome = Outcome(None, seconds, text, network_fault=False)  # the network's own faults are outcomes already
+    return asdict(outcome)

@@ -185,13 +185,24 @@ def test_a_search_that_proposes_one_network_again_and_again_is_noticed():
     assert warning.text == "the last 30 of 90 trials are one network"
 
 
+def no_gain(batch: int, gains: list[float]) -> list[str]:
+    """What is said of a search whose updates had these gains."""
+    updates = [update(batch * count, 0.5, model_gain=gain) for count, gain in enumerate(gains, 1)]
+    warnings = warnings_of(varied(batch * len(gains)), updates, DECISIONS)
+    return [warning.text for warning in warnings if warning.kind == "no gain"]
+
+
 def test_proposals_no_better_than_random_ones_are_noticed_after_100_trials():
-    gains = ((20, 0.1), (40, 0.1), (60, -0.003), (80, -0.02), (100, -0.01))  # of the last 80 trials
-    updates = [update(count, 0.5, model_gain=gain) for count, gain in gains]
-    (warning,) = [w for w in warnings_of(varied(100), updates, DECISIONS) if w.kind == "no gain"]
-    assert warning.text == (
-        "after 100 trials the proposals are no better than networks drawn at random: -0.65 points of reward"
-    )
+    (text,) = no_gain(10, [0.1, 0.1, 0.1, 0.05, 0.05, -0.003, -0.003, -0.003, -0.02, -0.02])
+    assert text == "after 100 trials the proposals are no better than networks drawn at random: -0.3 points of reward"
+    assert no_gain(10, [-0.1, -0.1, 0.1, 0.05, 0.05, 0.05, -0.003, -0.003, -0.02, -0.02]) == []  # of the last 80
+
+
+def test_of_large_batches_five_are_waited_for_and_the_first_says_nothing():
+    assert no_gain(40, [-0.1, 0.03, -0.1, -0.1]) == []
+    assert no_gain(40, [-0.1, 0.03, -0.1, 0.01, -0.1, 0.01]) == []
+    (text,) = no_gain(40, [0.1, 0.03, -0.1, 0.01, -0.1, -0.01])
+    assert text.startswith("after 240 trials")
 
 
 def test_the_table_says_the_gain_where_there_is_one():
