@@ -79,7 +79,7 @@ class ByTraining:
     def run(self, search: Search, display: SearchDisplay, name: str) -> float | None:
         """Train the candidates on Ray."""
         prepare(self.config.ray_address)
-        from nas.ray_cluster import Placement, ray_cluster
+        from nas.ray_cluster import Placement, head_address, missed, ray_cluster
         from nas.ray_metrics import WatchedSearch  # ray takes seconds to import
         from nas.ray_trials import run_on_ray
 
@@ -91,9 +91,21 @@ class ByTraining:
             if dashboard:
                 self.console.print(dashboard_line(dashboard), soft_wrap=True)
             placement = Placement(workers, cpus, config.gpus_per_trial, config.deadline_seconds)
-            with WatchedSearch(search, name) as watched, display.shown(), stoppable(lambda: stop(search, display)):
+            with (
+                missed(head_address(), self._say_that_the_head_is_missed),
+                WatchedSearch(search, name) as watched,
+                display.shown(),
+                stoppable(lambda: stop(search, display)),
+            ):
                 clock = run_on_ray(watched, evaluate, placement, name)
         return clock.overhead(workers) if workers else None
+
+    def _say_that_the_head_is_missed(self) -> None:
+        self.console.print(
+            "the head of the Ray cluster does not answer; where it stays away for a minute, Ray ends this command: "
+            "go on with nas-search --resume, and --ray-address of a cluster",
+            soft_wrap=True,
+        )
 
     def finish(self, folder: RunFolder, seed: Trial) -> FinalTraining:
         """Train, export and time the seed, unless the folder shows that this was done."""

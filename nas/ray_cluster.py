@@ -6,10 +6,11 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from nas.siblings import SIBLINGS
 from search_spaces import InputError
 
 ROOM_SECONDS = 5.0  # between two looks at how much room the cluster has
+SILENT_SECONDS = 5.0  # between two tries to reach the head; three in vain, and it is missed
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,43 @@ def ray_cluster(address: str | None) -> Iterator[str]:
         yield f"http://{context.dashboard_url}" if context.dashboard_url else ""
     finally:
         ray.shutdown()
+
+
+def head_address() -> str:
+    """Give the address of the head of the cluster that this process is connected to."""
+    return str(ray.get_runtime_context().gcs_address)
+
+
+@contextmanager
+def missed(address: str, say: Callable[[], None], seconds: float = SILENT_SECONDS) -> Iterator[None]:
+    """Call ``say`` from a thread each time that nobody answers at ``address`` any more.
+
+    Where the head stays away for a minute, Ray ends this process where it stands: nothing can be said then.
+    """
+    host, _, port = address.rpartition(":")
+    over = threading.Event()
+
+    def watch() -> None:
+        failures = 0
+        while not over.wait(seconds):
+            failures = 0 if _answers(host.strip("[]"), int(port), seconds) else failures + 1
+            if failures == 3:
+                say()
+
+    thread = threading.Thread(target=watch, name="head", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+def _answers(host: str, port: int, seconds: float) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=seconds):
+            return True
+    except OSError:
+        return False
 
 
 @functools.cache

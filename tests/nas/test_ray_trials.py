@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ import ray
 from controllers import create
 from nas.loop import run_in_process
 from nas.points import SpacePoints
-from nas.ray_cluster import Placement, _code, ray_cluster, room
+from nas.ray_cluster import Placement, _code, head_address, missed, ray_cluster, room
 from nas.ray_trials import run_on_ray
 from nas.rewards import make_reward
 from nas.search import Outcome, Search, SearchFailedError
@@ -267,6 +268,34 @@ def test_without_a_number_of_workers_there_are_as_many_as_there_is_room_for(clus
     rounds = Rounds(rounds=2, each=3)
     run_on_ray(rounds, MeetsTheOther(tmp_path, rounds.each), Placement(None, 1))  # hangs with one worker
     assert rounds.finished == 6
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_head_that_does_not_answer_is_missed_once_until_it_is_back():
+    said = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+    with missed(address, lambda: said.append(1), seconds=0.02):
+        wait_until(lambda: said)
+        time.sleep(0.2)  # it goes on trying
+        with socket.create_server(("127.0.0.1", int(address.rpartition(":")[2]))) as server:
+            server.settimeout(60)
+            server.accept()[0].close()
+            assert said == [1]
+        wait_until(lambda: said == [1, 1])
+
+
+def test_the_head_of_a_cluster_answers(cluster):
+    said = []
+    with missed(head_address(), lambda: said.append(1), seconds=0.05):
+        time.sleep(0.5)
+    assert said == []
 
 
 def test_a_cluster_is_sent_packages_that_can_be_imported_by_themselves(tmp_path):
