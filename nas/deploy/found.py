@@ -109,7 +109,7 @@ def _step(folder: Path, before: Path | None) -> _Step:
             return _searched(folder)
         if (folder / ADAPTED).is_file():
             return _adapted(folder, "SEED" if before is None else before.resolve().name)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         if isinstance(error, InputError):
             raise
         raise FileError(f"{folder} is damaged ({error}); restore it from a copy") from error

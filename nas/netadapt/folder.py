@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from latency import LatencyTable, save_table
 from nas.classifier_file import ClassifierFile, load_classifier
@@ -123,6 +123,6 @@ def _read(path: Path, kind: type[Line]) -> list[Line]:
     for number, text in enumerate(whole.splitlines(), 1):
         try:
             lines.append(TypeAdapter(kind).validate_python(json.loads(text)))
-        except (ValueError, ValidationError) as error:
+        except (ValueError, RecursionError) as error:  # pydantic's errors are ValueErrors
             raise FileError(f"{path} line {number} is not of this run: restore the file from a copy") from error
     return lines

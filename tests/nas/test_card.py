@@ -20,6 +20,7 @@ from nas.deploy.limits import limits_of
 from nas.deploy.trained import Training
 from nas.environment import describe_environment
 from nas.netadapt.config import FINE_TUNING, AdaptConfig, command_of
+from nas.netadapt.folder import AdaptFolder
 from nas.recorded import write_config
 from nas.segmentation.metrics import metrics
 from search_spaces import Arch, FileError, InputError, arch_to_dict, load_arch, lower, reference, save_arch
@@ -235,6 +236,17 @@ def test_a_damaged_adaptation_is_named(tmp_path: Path) -> None:
     save_arch(load_arch(folder / "adapted.yaml"), folder / "adapted.yaml")  # an architecture alone
     with pytest.raises(FileError, match=r"narrow is damaged \('seed_latency_ms'\); restore it from a copy"):
         found_in([folder], NARROW)
+
+
+@pytest.mark.parametrize("line", ["[" * 100_000, "{", '{"key": 1}'])
+def test_a_damaged_line_of_an_adaptation_is_named(line: str, tmp_path: Path) -> None:
+    folder = adaptation(tmp_path / "narrow", TINY, NARROW)
+    with (folder / "proposals.jsonl").open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(FileError, match=r"narrow is damaged \(.*; restore it from a copy"):
+        found_in([folder], NARROW)
+    with pytest.raises(FileError, match=r"proposals.jsonl line \d+ is not of this run: restore the file from a copy"):
+        AdaptFolder(folder).read_judged()
 
 
 def test_nothing_was_found_where_no_folder_is_given() -> None:
