@@ -17,20 +17,22 @@ NEAR = 0.15  # how far from the target the front is shown
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """How far off the target the best reward's network is, and ``proposals`` recent ones on average; shares of it."""
+    """How far off the target the best reward's network is, and ``proposals`` recent ones on average; shares of it.
+
+    ``recent`` is None where no reward moves the proposals.
+    """
 
     best: float
-    recent: float
+    recent: float | None
     proposals: int
 
     def __str__(self) -> str:
-        return (
-            f"the soft reward drifted: its best network lies {_side(self.best)} the target, the last {self.proposals} "
-            f"proposals {_side(self.recent)} on average; --reward absolute lands on the target"
-        )
+        recent = "" if self.recent is None else f", the last {self.proposals} proposals {_side(self.recent)} on average"
+        best = f"its best network lies {_side(self.best)} the target"
+        return f"the soft reward drifted: {best}{recent}; --reward absolute lands on the target"
 
 
-def drift_of(trials: Iterable[Trial], target: Target, reward: str) -> Drift | None:
+def drift_of(trials: Iterable[Trial], target: Target, reward: str, controller: str) -> Drift | None:
     """Measure the drift of a search; None where it keeps within the tolerance, or its reward does not drift."""
     ordered = sorted(trials, key=lambda trial: trial.trial)
     scored = [trial for trial in ordered if trial.reward is not None and trial.state != "failed"]
@@ -39,8 +41,9 @@ def drift_of(trials: Iterable[Trial], target: Target, reward: str) -> Drift | No
     best = max(scored, key=lambda trial: trial.reward or 0.0)
     recent = ordered[-RECENT:]
     mean_ms = sum(trial.latency_ms for trial in recent) / len(recent)
-    drift = Drift(target.off(best.latency_ms), target.off(mean_ms), len(recent))
-    return drift if max(abs(drift.best), abs(drift.recent)) > target.tolerance else None
+    moved = None if controller == "random" else target.off(mean_ms)
+    drift = Drift(target.off(best.latency_ms), moved, len(recent))
+    return drift if max(abs(drift.best), abs(moved or 0.0)) > target.tolerance else None
 
 
 def front_near(trials: Iterable[Trial], target: Target) -> list[Trial]:

@@ -31,7 +31,7 @@ def render(report: Report, version: str | None = None) -> str:
     health = health_charts(report.updates, report.decisions)
     charts = _charts(report, descriptions)
     told, shown, target = report.config, report.network.arch if report.network else None, report.target
-    drift = drift_of(report.trials, target, str(told.get("reward"))) if target else None
+    drift = drift_of(report.trials, target, str(told.get("reward")), str(told.get("controller"))) if target else None
     return render_page(
         "report.html",
         title=title(report),

@@ -44,7 +44,7 @@ class Summary:
     def to_dict(self) -> dict[str, Any]:
         """Give the summary as plain data for a program."""
         seed, final, target = self.choice.trial, self.final, self.config.target
-        drift = drift_of(self.results, target, self.config.reward)
+        drift = drift_of(self.results, target, self.config.reward, self.config.controller)
         return {
             "run": str(self.run),
             "trials": len(self.results),
@@ -67,7 +67,7 @@ class Summary:
     def _about_the_target(self) -> list[str]:
         """Say where the search missed its target, if it did, and what it found near it."""
         target = self.config.target
-        drift = drift_of(self.results, target, self.config.reward)
+        drift = drift_of(self.results, target, self.config.reward, self.config.controller)
         lines = [self.choice.instead] if self.choice.instead else []
         return lines if drift is None else [*lines, str(drift), *front_lines(front_near(self.results, target), target)]
 

@@ -58,25 +58,27 @@ class Sleeper:
 
 
 class Meter:
-    """Prints a row now and then."""
+    """Prints a row now and then; what was there before the first outcome, libraries above all, is no growth."""
 
     def __init__(self, trials: int) -> None:
         self._every = max(trials // ROWS, 1)
         self._count = 0
         self._start = time.process_time()
-        self.resident = self._resident()
+        self._before: int | None = None  # resident, at the first outcome
 
     def _resident(self) -> int:
         gc.collect()
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     def note(self) -> None:
+        if self._before is None:
+            self._before, self._start = self._resident(), time.process_time()
         self._count += 1
         if self._count % self._every:
             return
         now, resident = time.process_time(), self._resident()
         spent = 1000 * (now - self._start) / self._every
-        grown = (resident - self.resident) / self._count / 1024
+        grown = (resident - self._before) / self._count / 1024
         print(f"| {self._count} | {spent:.1f} | {resident / 2**20:.0f} | {grown:.1f} |", flush=True)
         self._start = time.process_time()
 

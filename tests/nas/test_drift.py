@@ -16,7 +16,7 @@ def trial(number, latency_ms, accuracy=0.5, reward=0.5, state="finished"):
 def test_drift_is_how_far_off_the_best_reward_and_the_last_twenty_proposals_are():
     far = [trial(number, 30.0) for number in range(10)]
     near = [trial(number, 12.0) for number in range(10, 29)]
-    drift = drift_of([*far, *near, trial(29, 8.0, 0.6, 0.6)], TARGET, "soft")
+    drift = drift_of([*far, *near, trial(29, 8.0, 0.6, 0.6)], TARGET, "soft", "reinforce")
     assert drift.best == pytest.approx(-0.2)
     assert drift.recent == pytest.approx(0.18)  # (19 * 12 + 8) / 20 = 11.8 ms
     assert str(drift) == (
@@ -26,29 +26,37 @@ def test_drift_is_how_far_off_the_best_reward_and_the_last_twenty_proposals_are(
 
 
 def test_a_search_within_the_tolerance_has_not_drifted():
-    assert drift_of([trial(0, 10.1), trial(1, 9.9)], TARGET, "soft") is None
+    assert drift_of([trial(0, 10.1), trial(1, 9.9)], TARGET, "soft", "reinforce") is None
 
 
 def test_one_of_the_two_off_is_a_drift():
     assert "the last 2 proposals 5.0 % above" in str(
-        drift_of([trial(0, 10.0, 0.6, 0.6), trial(1, 11.0)], TARGET, "soft")
+        drift_of([trial(0, 10.0, 0.6, 0.6), trial(1, 11.0)], TARGET, "soft", "reinforce")
     )
-    assert drift_of([trial(0, 11.0, reward=0.6), trial(1, 9.0)], TARGET, "soft") is not None
+    assert drift_of([trial(0, 11.0, reward=0.6), trial(1, 9.0)], TARGET, "soft", "reinforce") is not None
+
+
+def test_of_random_search_the_best_network_alone_counts():
+    drift = drift_of([trial(0, 12.0, 0.6, 0.6), trial(1, 30.0)], TARGET, "soft", "random")
+    assert str(drift) == (
+        "the soft reward drifted: its best network lies 20.0 % above the target; --reward absolute lands on the target"
+    )
+    assert drift_of([trial(0, 10.0, 0.6, 0.6), trial(1, 30.0)], TARGET, "soft", "random") is None
 
 
 def test_proposals_are_the_recent_ones_in_whatever_order_they_finished():
     late = [trial(number, 10.0) for number in range(20, 40)]
     early = [trial(number, 20.0, reward=0.1) for number in range(20)]
-    assert drift_of([*late, *early], TARGET, "soft") is None
+    assert drift_of([*late, *early], TARGET, "soft", "reinforce") is None
 
 
 @pytest.mark.parametrize("reward", ["hard", "absolute"])
 def test_only_the_soft_reward_drifts(reward):
-    assert drift_of([trial(0, 5.0)], TARGET, reward) is None
+    assert drift_of([trial(0, 5.0)], TARGET, reward, "reinforce") is None
 
 
 def test_a_search_of_failures_has_no_drift():
-    assert drift_of([trial(0, 5.0, None, 0.0, "failed")], TARGET, "soft") is None
+    assert drift_of([trial(0, 5.0, None, 0.0, "failed")], TARGET, "soft", "reinforce") is None
 
 
 FRONT = [trial(0, 8.4, 0.5), trial(1, 8.6, 0.6), trial(2, 9.0, 0.55), trial(3, 11.4, 0.7), trial(4, 11.6, 0.8)]
