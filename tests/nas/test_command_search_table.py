@@ -17,6 +17,7 @@ from latency.build_table import calibrated_table
 from latency.device import load_device
 from nas.commands import search as search_command
 from search_spaces import load_arch, load_space
+from tests.nas.events import scalars
 
 SPACE = Path(__file__).parent.parent / "spaces" / "tiny.yaml"
 
@@ -95,6 +96,15 @@ def test_a_search_on_a_table_leaves_the_files_of_a_run_and_never_loads_ray(whole
         "updates.jsonl",
     ]
     assert done.stderr.splitlines()[-1] == "False"
+
+
+def test_the_log_of_a_search_that_went_on_has_each_trial_once(table, tmp_path):
+    out = tmp_path / "run"
+    run(*search(table, out, "--trials", 20))
+    run("--resume", out, "--trials", 30)
+    rewards = [(step, value) for name, step, value in scalars(out) if name == "trial/reward"]
+    assert rewards == [(trial["trial"], pytest.approx(trial["reward"], rel=1e-6)) for trial in trials_of(out)]
+    assert len(rewards) == 30
 
 
 def test_trials_have_the_accuracies_and_latencies_of_the_table(whole_run):

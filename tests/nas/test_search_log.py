@@ -1,14 +1,12 @@
 """TensorBoard logs of a search: each trial and update once, also where the search was resumed."""
 
-import struct
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tensorboardX.proto.event_pb2 import Event  # type: ignore[import-untyped, unused-ignore]
 
 from nas.search import PolicyUpdate, Trial
 from nas.search_log import SearchLog
+from tests.nas.events import scalars
 
 FINISHED = Trial(0, (1, 2), "a" * 16, 14.0, 0.75, 0.5, 3.0, "finished", None)
 FAILED = Trial(1, (1, 3), "b" * 16, 15.0, None, None, 3.0, "failed", "no luck")
@@ -23,20 +21,6 @@ EXPECTED = [
     ("update/gain_over_random", 1, 0.125),
     ("update/mean_reward", 1, 0.25),
 ]
-
-
-def scalars(folder: Path) -> list[tuple[str, int, float]]:
-    """Name, step and value of all that was written, sorted; the values are exact in float32."""
-    events = [event for file in (folder / "tensorboard").iterdir() for event in records(file.read_bytes())]
-    return sorted((value.tag, event.step, value.simple_value) for event in events for value in event.summary.value)
-
-
-def records(data: bytes) -> Iterator[Event]:
-    """TensorFlow's record format: length (8 bytes), its checksum (4), the event, its checksum (4)."""
-    while data:
-        (length,) = struct.unpack("<Q", data[:8])
-        yield Event.FromString(data[12 : 12 + length])
-        data = data[16 + length :]
 
 
 def test_trials_and_updates_are_written_with_what_is_known_of_them(tmp_path: Path) -> None:

@@ -1,39 +1,19 @@
 """TensorBoard logs of a training: each epoch once, also where the training was resumed."""
 
-import struct
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
-from tensorboardX.proto.event_pb2 import Event  # type: ignore[import-untyped, unused-ignore]
 
 from nas.fitted import EpochResult
 from nas.tensorboard import TensorBoardLog
+from tests.nas.events import scalars
 
-FIRST = EpochResult(1, 2.0, 0.1, 10.0, 50.0, {})
-SECOND = EpochResult(2, 1.5, 0.05, 10.0, 60.0, {"accuracy": 0.75})
-
-
-def scalars(folder: Path) -> list[tuple[str, int, float]]:
-    """Name, epoch and value of all that was written, sorted."""
-    events = [event for file in (folder / "tensorboard").iterdir() for event in records(file.read_bytes())]
-    values = [(value.tag, event.step, value.simple_value) for event in events for value in event.summary.value]
-    return sorted((tag, step, pytest.approx(value)) for tag, step, value in values)
-
-
-def records(data: bytes) -> Iterator[Event]:
-    """TensorFlow's record format: length (8 bytes), its checksum (4), the event, its checksum (4)."""
-    while data:
-        (length,) = struct.unpack("<Q", data[:8])
-        yield Event.FromString(data[12 : 12 + length])
-        data = data[16 + length :]
-
+FIRST = EpochResult(1, 2.0, 0.125, 10.0, 50.0, {})
+SECOND = EpochResult(2, 1.5, 0.0625, 10.0, 60.0, {"accuracy": 0.75})
 
 EXPECTED = [
     ("training/images_per_second", 1, 50.0),
     ("training/images_per_second", 2, 60.0),
-    ("training/learning_rate", 1, 0.1),
-    ("training/learning_rate", 2, 0.05),
+    ("training/learning_rate", 1, 0.125),
+    ("training/learning_rate", 2, 0.0625),
     ("training/loss", 1, 2.0),
     ("training/loss", 2, 1.5),
     ("validation/accuracy", 2, 0.75),
