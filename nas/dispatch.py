@@ -3,6 +3,7 @@
 It knows neither Ray nor processes; `nas.ray_trials` joins it to Ray Tune.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from nas.stopping import held
 from search_spaces import Arch
 
 PATIENCE, PATIENCE_SECONDS = 10.0, 600.0  # times the longest trial, and at least so long, before one counts as hung
+DISMISSED_AFTER = (
+    2  # faults of the machine in a row on one worker: a process may be past use, as after an error of CUDA
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ class Dispatch:
 
     A worker that is up joins; each outcome is its call for the next job. What the trials raise is kept in ``fault``:
     nothing more is handed out then. A candidate that failed through no fault of its own goes to another worker where
-    there is one.
+    there is one; a worker on which nothing succeeds any more is sent home, for a new one to take its place.
     """
 
     def __init__(
@@ -72,6 +76,7 @@ class Dispatch:
         self._workers: dict[str, Candidate | None] = {}  # those that are up, and what each is at
         self._due: dict[str, tuple[float, float]] = {}  # deadline of what a worker is at, and when it is over
         self._failed_on: dict[int, str] = {}  # trial -> the worker that it failed on through no fault of its own
+        self._faults: Counter[str] = Counter()  # of the machine, in a row, by worker
         self._aside: list[Candidate] = []  # for another worker than the one that was free
 
     @property
@@ -94,6 +99,9 @@ class Dispatch:
         with self._kept():
             self._finish(worker, outcome)
         self._workers[worker] = None
+        self._faults[worker] = self._faults[worker] + 1 if _is_machines(outcome) else 0
+        if self._faults[worker] == DISMISSED_AFTER:
+            self._dismiss(worker)
         self._hand_out()
 
     def fail(self, error: Exception, worker: str | None = None) -> None:
@@ -104,19 +112,25 @@ class Dispatch:
         self._hand_out()
 
     def leave(self, worker: str) -> None:
-        """Take note that a worker is no longer there; what it was at failed."""
-        if self._workers.get(worker) is not None:
+        """Take note that a worker is no longer there; what it was at failed, but where all ends."""
+        if self._workers.get(worker) is not None and self.fault is None:
             with self._kept():
                 self._finish(worker, Outcome(None, 0.0, f"the worker process {self._end_of(worker)}", False))
         self._workers.pop(worker, None)
         self._hand_out()
+
+    def abandon(self) -> None:
+        """Take note that no worker is there any more."""
+        self._workers = {worker: candidate for worker, candidate in self._workers.items() if candidate is not None}
+        for worker in list(self._workers):
+            self.leave(worker)
 
     def _finish(self, worker: str, outcome: Outcome) -> None:
         candidate = self._workers[worker]
         assert candidate is not None
         self._due.pop(worker, None)
         self._failed_on.pop(candidate.trial, None)
-        if outcome.accuracy is None and not outcome.network_fault:
+        if _is_machines(outcome):
             self._failed_on[candidate.trial] = worker
         self.clock.add(outcome.seconds, monotonic())
         self._trials.finish(candidate.trial, outcome)
@@ -132,18 +146,21 @@ class Dispatch:
                     self._give(worker)
         if self.over:
             for worker in [worker for worker, candidate in self._workers.items() if candidate is None]:
-                del self._workers[worker]
-                self._send(worker, None)
+                self._dismiss(worker)
+
+    def _dismiss(self, worker: str) -> None:
+        del self._workers[worker]
+        self._send(worker, None)
 
     def _give(self, worker: str) -> None:
         candidate = self._next_for(worker)
         if candidate is None:
             return
-        self._workers[worker] = candidate
         deadline = self._deadline_seconds or self.clock.deadline()
+        self._send(worker, Job(candidate.trial, candidate.key, candidate.latency_ms, candidate.arch, deadline))
+        self._workers[worker] = candidate
         if deadline is not None:
             self._due[worker] = deadline, monotonic() + deadline
-        self._send(worker, Job(candidate.trial, candidate.key, candidate.latency_ms, candidate.arch, deadline))
 
     def _next_for(self, worker: str) -> Candidate | None:
         alone = len(self._workers) == 1
@@ -165,3 +182,7 @@ class Dispatch:
                 yield
         except Exception as error:
             self.fault = self.fault or error
+
+
+def _is_machines(outcome: Outcome) -> bool:
+    return outcome.accuracy is None and not outcome.network_fault

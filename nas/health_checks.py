@@ -108,19 +108,22 @@ def stuck(moment: Moment) -> HealthWarning | None:
 
 
 def no_gain(moment: Moment) -> HealthWarning | None:
-    """Notice a policy that mostly proposes no better networks than chance does; bold batches may well go wrong."""
+    """Notice a policy that mostly proposes no better networks than chance does, lately and ever.
+
+    Bold batches may well go wrong, and once the best of a small space are found, what is left is no better than chance.
+    """
     learnt = moment.updates[1:]  # the first batch was proposed before there was anything to learn from
     compared = sum(1 for _ in takewhile(lambda update: update.trials > moment.count - COMPARED, reversed(learnt)))
-    recent = map(gain_over_random, learnt[-max(compared, COMPARED_UPDATES) :])
-    gains = [gain for gain in recent if gain is not None]
-    if len(gains) < COMPARED_UPDATES or median(gains) > 0:
+    gains = [gain for gain in map(gain_over_random, learnt) if gain is not None]
+    recent = gains[-max(compared, COMPARED_UPDATES) :]
+    if len(gains) < COMPARED_UPDATES or median(recent) > 0 or median(gains) > 0:
         return None
     if not (moment.learning and moment.count >= LEARNT_BY and moment.spread > 0):
         return None
     return moment.warning(
         "no gain",
         f"after {moment.count} trials the proposals are no better than networks drawn at random: "
-        f"{100 * median(gains):+.2g} points of reward",
+        f"{100 * median(recent):+.2g} points of reward",
     )
 
 

@@ -46,6 +46,10 @@ def ray_cluster(address: str | None) -> Iterator[str]:
         "RAY_AIR_NEW_OUTPUT": "0",  # the older one keeps silent when asked to
         "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     }
+    if (
+        address is None
+    ):  # where memory runs out, the kernel ends a worker: Tune takes its end, and not Ray's own, as such
+        quiet["RAY_memory_monitor_refresh_ms"] = "0"
     for name, value in quiet.items():
         os.environ.setdefault(name, value)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a failed trial is a line in the record, not a page here
@@ -127,6 +131,9 @@ def check_resources(placement: Placement) -> None:
     for name, needed in (("CPU", placement.cpus_per_trial), ("GPU", placement.gpus_per_trial)):
         if needed > cluster.get(name, 0):
             raise InputError(f"a trial asks for {needed:g} {name}, and the Ray cluster has {cluster.get(name, 0):g}")
+    if not room(placement):
+        wanted = f"{placement.cpus_per_trial:g} CPU and {placement.gpus_per_trial:g} GPU"
+        raise InputError(f"a trial asks for {wanted}, and no single node of the Ray cluster has them")
 
 
 class Room:

@@ -6,13 +6,16 @@ and for 10,000, none costs the start of a process, and a worker without work wai
 survive is written by the trials themselves; Tune's own state is thrown away.
 """
 
+import gc
 import tempfile
+import time
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
+from ray.exceptions import GetTimeoutError, RayActorError, RayError
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.search import Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -24,7 +27,9 @@ from nas.ray_worker import Evaluator, Mailbox, Worker
 from nas.search import Outcome, SearchFailedError
 from search_spaces import FileError
 
-STILLBORN = 5  # workers that ended before they were up, in a row: no further one will fare better
+STILLBORN = 5  # workers that ended before they were up, in a row: no further one will soon fare better
+STILLBORN_SECONDS = 60.0  # between further tries, where others work
+TRIES = 20  # of Tune, which may end over the end of a worker
 
 
 def run_on_ray(
@@ -42,11 +47,30 @@ def run_on_ray(
     check_resources(placement)
     mailbox = _mailbox()
     dispatch = Dispatch(trials, lambda worker, job: mailbox.put.remote(worker, job), placement.deadline_seconds)
-    workers = _Workers(dispatch, placement)
     resources = {"cpu": placement.cpus_per_trial, "gpu": placement.gpus_per_trial}
     worker = tune.with_parameters(Worker, evaluator=(ray.put(evaluate),), mailbox=mailbox, run=run)
     trainable = tune.with_resources(worker, resources)
     trainable.__qualname__ = "Child"  # what the dashboard calls its actors
+    for tries_left in reversed(range(TRIES)):
+        try:
+            _run(trainable, _Workers(dispatch, placement, mailbox), dispatch)
+            break
+        except Exception as error:
+            # Tune knows two ways in which Ray says that a worker ended, and takes any other for an error of its own
+            if dispatch.fault is not None:
+                raise dispatch.fault from error
+            if not (isinstance(error.__cause__, RayError) and tries_left):
+                raise
+        dispatch.abandon()
+        gc.collect()  # Tune's actors, of which nobody knows any more
+    ray.kill(mailbox)
+    if dispatch.fault is not None:
+        raise dispatch.fault
+    return dispatch.clock
+
+
+def _run(trainable: Any, workers: "_Workers", dispatch: Dispatch) -> None:
+    """Let Tune run workers until there is nothing left to do."""
     with tempfile.TemporaryDirectory(prefix="nas-tune-") as storage:
         tuner = tune.Tuner(
             trainable,
@@ -61,9 +85,6 @@ def run_on_ray(
             ),
         )
         tuner.fit()
-    if dispatch.fault is not None:
-        raise dispatch.fault
-    return dispatch.clock
 
 
 def _mailbox() -> Any:
@@ -84,19 +105,21 @@ class _Unpicklable:
 class _Workers(_Unpicklable, Searcher):
     """Tells Tune how many workers there are to be, and `Dispatch` of those that come, report and go."""
 
-    def __init__(self, dispatch: Dispatch, placement: Placement) -> None:
+    def __init__(self, dispatch: Dispatch, placement: Placement, mailbox: Any) -> None:
         super().__init__()
         self._dispatch = dispatch
+        self._mailbox = mailbox
         self._room = Room(placement)
         self._starting: set[str] = set()
         self._up: set[str] = set()
-        self._stillborn = 0
+        self._stillborn = 0  # in a row
+        self._not_before = 0.0  # the next try, where they were many
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         if self._dispatch.over:
             finished: Any = Searcher.FINISHED  # a string, which ray's own types leave out
             return finished  # type: ignore[no-any-return]
-        if len(self._starting) + len(self._up) >= self._room.workers():
+        if len(self._starting) + len(self._up) >= self._room.workers() or time.monotonic() < self._not_before:
             return None
         self._starting.add(trial_id)
         return {"worker": trial_id}
@@ -114,13 +137,29 @@ class _Workers(_Unpicklable, Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         self._stillborn += error and trial_id in self._starting
+        if error and trial_id in self._up and not self._has_mailbox():
+            text = "the actor that hands out the candidates died; go on with --resume"
+            self._dispatch.fail(SearchFailedError(text))
         self._starting.discard(trial_id)
         self._up.discard(trial_id)
         self._dispatch.leave(trial_id)
 
+    def _has_mailbox(self) -> bool:
+        try:
+            ray.get(self._mailbox.ping.remote(), timeout=30)
+        except RayActorError:
+            return False
+        except GetTimeoutError:  # busy
+            pass
+        return True
+
     def give_up(self, reason: str) -> None:
-        """End the search where no worker comes up; ``reason`` is why the last one did not."""
-        if self._stillborn >= STILLBORN:
+        """End the search where no worker comes up, or wait where others work; ``reason``: why the last one did not."""
+        if self._stillborn < STILLBORN or self._dispatch.over:
+            return
+        if self._up:
+            self._not_before = time.monotonic() + STILLBORN_SECONDS
+        else:
             text = f"{STILLBORN} workers in a row ended before they could take a candidate; the last one: {reason}"
             self._dispatch.fail(SearchFailedError(text))
 
@@ -141,7 +180,7 @@ class _Ends(_Unpicklable, tune.Callback):  # type: ignore[misc, unused-ignore]
         self._workers = workers
 
     def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
-        said = [] if trial.error_file is None else Path(trial.error_file).read_text(encoding="utf-8").splitlines()
+        said = [] if trial.error_file is None else Path(trial.error_file).read_text(errors="replace").splitlines()
         last = [line.strip() for line in said if line.strip()][-1:]
         self._workers.give_up(last[0] if last else "Ray's logs may say why")
 

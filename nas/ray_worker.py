@@ -35,6 +35,9 @@ class Mailbox:
         """Leave a job, or None where there is nothing left to do."""
         await self._jobs[worker].put(job)
 
+    async def ping(self) -> None:
+        """Answer."""
+
     async def take(self, worker: str) -> Job | None:
         """Wait for the next job."""
         return await self._jobs[worker].get()

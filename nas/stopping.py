@@ -62,7 +62,7 @@ def held() -> Iterator[None]:
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Raise ``TerminatedError`` at SIGTERM, where nothing is `held`.
+    """Raise ``TerminatedError`` at SIGTERM and ``KeyboardInterrupt`` at Ctrl-C, where nothing is `held`.
 
     Ray makes a plain ``KeyboardInterrupt`` of any that arises while it waits: here it gets its name back.
     """
@@ -73,7 +73,10 @@ def terminable() -> Iterator[None]:
         came = True
         _HELD.end(TerminatedError())
 
-    with _handled(signal.SIGTERM, terminated):
+    def interrupted(number: int, frame: FrameType | None) -> None:
+        _HELD.end(KeyboardInterrupt())
+
+    with _handled(signal.SIGTERM, terminated), _handled(signal.SIGINT, interrupted):
         try:
             yield
         except KeyboardInterrupt as error:

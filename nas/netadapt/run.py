@@ -22,6 +22,7 @@ from nas.netadapt.summary import AdaptSummary, write_adapted
 from nas.network import build
 from nas.run_folder import RunFolder
 from nas.search import SearchFailedError, child_seed
+from nas.stopping import terminable
 from nas.training import accuracy, train
 from search_spaces import FileError, proxy_arch
 
@@ -40,7 +41,7 @@ class AdaptRun:
     def complete(self) -> AdaptSummary:
         """Go the steps that are left, and write what came out; ``SearchFailedError`` if no proposal works."""
         try:
-            with RunFolder(self.folder.path).locked():
+            with RunFolder(self.folder.path).locked(), terminable():
                 adaptation = self._adapted(self.folder.read_kept() or [self._seed_step()])
                 summary = self._summary(adaptation)
                 self.folder.drop_proposals()

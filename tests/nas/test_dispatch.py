@@ -113,6 +113,55 @@ def test_a_worker_that_is_alone_tries_again_itself() -> None:
     assert sent.since(1) == [("a", 0)]
 
 
+def test_a_worker_on_which_nothing_succeeds_any_more_is_sent_home() -> None:
+    dispatch, sent = begin(Few(deque(range(9))), "a", "b")
+    dispatch.take("a", MACHINE)
+    dispatch.take("a", Outcome(0.5, 1.0))
+    dispatch.take("a", MACHINE)
+    assert ("a", None) not in sent.jobs  # one success between them
+    count = len(sent.jobs)
+    dispatch.take("a", MACHINE)
+    assert sent.since(count) == [("a", None)]
+    dispatch.join("c")
+    assert sent.since(count + 1) == [("c", 0)]  # which failed first
+
+
+def test_of_a_faulty_network_a_worker_is_not_blamed() -> None:
+    dispatch, sent = begin(Few(deque(range(9))), "a")
+    for _ in range(4):
+        dispatch.take("a", Outcome(None, 1.0, "diverged"))
+    assert ("a", None) not in sent.jobs
+
+
+def test_where_no_worker_is_left_all_that_ran_failed_and_others_begin_anew() -> None:
+    trials = Few(deque(range(2)), together=1)
+    dispatch, sent = begin(trials, "a", "b")
+    dispatch.abandon()
+    assert trials.outcomes == [(0, None)]  # b waited
+    dispatch.join("c")
+    assert sent.since(1) == [("c", 0)]
+
+
+class Nameless(Candidate):
+    """A candidate whose network nobody knows."""
+
+    def __getattribute__(self, name: str) -> object:
+        if name == "arch":
+            raise LookupError("no network")
+        return super().__getattribute__(name)
+
+
+def test_a_candidate_that_cannot_be_sent_is_the_fault_and_its_worker_is_not_waited_for() -> None:
+    class OfTokens(Few):
+        def next(self) -> Candidate | None:
+            return Nameless(0)
+
+    dispatch, sent = begin(OfTokens(deque(range(9))), "a")
+    assert str(dispatch.fault) == "no network"
+    assert sent.jobs == [("a", None)]
+    assert dispatch.deserted
+
+
 def test_what_is_kept_for_another_worker_comes_back_when_the_others_leave() -> None:
     trials = Few(deque(range(2)))
     dispatch, sent = begin(trials, "a", "b")

@@ -193,9 +193,14 @@ def no_gain(batch: int, gains: list[float]) -> list[str]:
 
 
 def test_proposals_no_better_than_random_ones_are_noticed_after_100_trials():
-    (text,) = no_gain(10, [0.1, 0.1, 0.1, 0.05, 0.05, -0.003, -0.003, -0.003, -0.02, -0.02])
+    (text,) = no_gain(10, [0.1, 0.1, 0.1, 0.05, -0.003, -0.003, -0.003, -0.003, -0.02, -0.02])
     assert text == "after 100 trials the proposals are no better than networks drawn at random: -0.3 points of reward"
     assert no_gain(10, [-0.1, -0.1, 0.1, 0.05, 0.05, 0.05, -0.003, -0.003, -0.02, -0.02]) == []  # of the last 80
+
+
+def test_a_search_that_has_found_what_there_was_may_go_on_without_gain():
+    assert no_gain(10, [0.0, *[0.05] * 9, *[-0.003] * 8]) == []
+    assert no_gain(10, [0.0, *[0.05] * 7, *[-0.003] * 8]) != []
 
 
 def test_of_large_batches_five_are_waited_for_and_the_first_says_nothing():

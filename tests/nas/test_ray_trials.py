@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import ray
+from ray import tune
+from ray.exceptions import OutOfMemoryError
 
 from controllers import create
 from nas.loop import run_in_process
@@ -217,6 +220,40 @@ def test_workers_that_never_come_up_end_the_run_and_say_why(cluster):
     with pytest.raises(SearchFailedError, match=r"5 workers in a row ended before they .* no module of that name"):
         run_on_ray(rounds, Unreadable(), Placement(workers=1, cpus_per_trial=1))
     assert rounds.finished == 0
+
+
+def test_tune_ending_over_a_worker_that_ray_ended_is_no_end_of_the_run(cluster, monkeypatch):
+    fit, calls = tune.Tuner.fit, []
+
+    def sometimes(tuner):
+        calls.append(1)
+        if len(calls) == 1:
+            raise RuntimeError("caught unexpected exception") from OutOfMemoryError("too much")
+        return fit(tuner)
+
+    monkeypatch.setattr(tune.Tuner, "fit", sometimes)
+    rounds = Rounds(rounds=1, each=3)
+    run_on_ray(rounds, QuickEvaluator(), Placement(workers=1, cpus_per_trial=1))
+    assert (rounds.finished, len(calls)) == (3, 2)
+
+
+class EndsTheMailbox:
+    """Kills the actor that hands out candidates while it evaluates the second."""
+
+    def __call__(self, arch, key):
+        if key == "2":
+            of_this_node = Path(f"/proc/{os.getppid()}/task/{os.getppid()}/children").read_text().split()
+            (mailbox,) = [pid for pid in of_this_node if "ray::Mailbox" in Path(f"/proc/{pid}/cmdline").read_text()]
+            os.kill(int(mailbox), signal.SIGKILL)
+        return Outcome(0.5, 0.01)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc to find a process")
+def test_candidates_are_not_blamed_for_the_loss_of_who_hands_them_out(cluster):
+    rounds = Rounds(rounds=1, each=9)
+    with pytest.raises(SearchFailedError, match="the actor that hands out the candidates died; go on with --resume"):
+        run_on_ray(rounds, EndsTheMailbox(), Placement(workers=1, cpus_per_trial=1))
+    assert rounds.finished == 2
 
 
 class FullDisk:

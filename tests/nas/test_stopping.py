@@ -37,6 +37,24 @@ def test_sigterm_ends_at_once() -> None:
     assert asked == []
 
 
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, TerminatedError)])
+def test_where_nothing_can_be_stopped_a_signal_still_waits_for_what_is_held(
+    number: signal.Signals, error: type[BaseException]
+) -> None:
+    done = []
+
+    def run() -> None:
+        with terminable():
+            with held():
+                send(number)
+                done.append("all of it")
+            done.append("nothing after it")
+
+    with pytest.raises(error):
+        run()
+    assert done == ["all of it"]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_what_is_held_is_finished_before_a_signal_ends_it(number: signal.Signals) -> None:
     done = []
