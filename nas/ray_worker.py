@@ -39,8 +39,11 @@ class Mailbox:
         """Answer."""
 
     async def take(self, worker: str) -> Job | None:
-        """Wait for the next job."""
-        return await self._jobs[worker].get()
+        """Wait for the next job; who gets None does not come again."""
+        job = await self._jobs[worker].get()
+        if job is None:
+            del self._jobs[worker]
+        return job
 
 
 @contextlib.contextmanager

@@ -37,7 +37,6 @@ class Machine:
     def __init__(self, number: int, apart: bool) -> None:
         self.address = f"{SUBNET}.{number}" if apart else "127.0.0.1"
         self._name = f"nas-{number}" if apart else ""
-        self._number = number
         self._node: int | None = None  # a process of its node, whose folders are its own
         if apart:
             port = f"nas-port-{number}"
@@ -178,26 +177,26 @@ def search(cluster: Cluster, options: list[str], log: Path) -> subprocess.Popen[
 def survive(given: argparse.Namespace, at_hand: Iterator[Machine]) -> int:
     """Run the search through the loss of a node; give its exit code."""
     folder: Path = given.folder
-    run = folder / "run"
-    begun = ["--target-ms", "15", "--w", "-0.15", "--seed", "7", "--trials", str(given.trials), "--out", str(run)]
+    out = folder / "run"
+    begun = ["--target-ms", "15", "--w", "-0.15", "--seed", "7", "--trials", str(given.trials), "--out", str(out)]
     clusters = [Cluster(at_hand, folder)]
     try:
         clusters[0].join("first")
         clusters[0].join("second")
         process = search(clusters[0], begun, folder / "search.log")
-        wait_for("a third of the trials", lambda: len(trials(run)) >= given.trials // 3, process)
-        print(f"after {len(trials(run))} trials: killing a node", flush=True)
+        wait_for("a third of the trials", lambda: len(trials(out)) >= given.trials // 3, process)
+        print(f"after {len(trials(out))} trials: killing a node", flush=True)
         if given.lose == "worker":
             clusters[0].nodes["first"].kill()
             clusters[0].join("third")
             return process.wait()
         clusters[0].nodes["head"].kill()
-        print(f"nas-search ended with {process.wait()} and {len(trials(run))} trials; its last words:", flush=True)
+        print(f"nas-search ended with {process.wait()} and {len(trials(out))} trials; its last words:", flush=True)
         print(said(folder / "search.log"), flush=True)
         clusters[0].kill()
         clusters.append(Cluster(at_hand, folder))
         clusters[1].join("third")
-        return search(clusters[1], ["--resume", str(run)], folder / "resumed.log").wait()
+        return search(clusters[1], ["--resume", str(out)], folder / "resumed.log").wait()
     finally:
         for cluster in clusters:
             cluster.kill()

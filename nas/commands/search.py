@@ -28,52 +28,54 @@ _FOR_TRAINING = (
     "monitoring",
 )
 
+TargetMs = Annotated[float | None, Option(help="Latency that the network should have on the device, in ms.")]
+Strength = Annotated[
+    float | None, Option(help="Strength of the latency in the reward: -0.15 for small targets, -0.07 for large.")
+]
+Space = Annotated[
+    str | None, Option(help="Search space: a shipped name or a YAML file; else the one that suits the target.")
+]
+Evaluator = Annotated[
+    str | None, Option(help="training: on the images; table: accuracies are known, and nothing is trained.")
+]
+Accuracies = Annotated[str | None, Option(help="For evaluator table: a CSV file with tokens, accuracy and latency_ms.")]
+Screen = Annotated[
+    int | None, Option(help="Networks that the reward model looks at before each proposal (64); 0: it has no say.")
+]
+Reward = Annotated[str | None, Option(help="soft, hard (the target is a limit) or absolute (lands on the target).")]
+Tolerance = Annotated[float | None, Option(help="Share of the target by which the final choice may miss it (0.02).")]
+Deadline = Annotated[
+    float | None,
+    Option("--deadline", help="Seconds after which a trial is given up; else ten times the longest, at least 600."),
+]
+RayAddress = Annotated[str | None, Option(help="A running Ray cluster, HOST:PORT or auto; else one is started here.")]
+Monitoring = Annotated[
+    bool | None,
+    Option("--monitoring", help="Write Prometheus's and Grafana's files for this run, and say what to start."),
+]
+
 
 def command(
     context: typer.Context,
-    target_ms: Annotated[
-        float | None, Option(help="Latency that the network should have on the device, in ms.")
-    ] = None,
-    w: Annotated[
-        float | None, Option(help="Strength of the latency in the reward: -0.15 for small targets, -0.07 for large.")
-    ] = None,
+    target_ms: TargetMs = None,
+    w: Strength = None,
     device: Annotated[str | None, Option(help="Latency table: a shipped name (pixel1) or a file.")] = None,
-    space: Annotated[
-        str | None, Option(help="Search space: a shipped name or a YAML file; else the one that suits the target.")
-    ] = None,
+    space: Space = None,
     data: Annotated[str | None, Option(help="Images: digits, a folder class/name.jpg, or a zip of one.")] = None,
-    evaluator: Annotated[
-        str | None, Option(help="training: on the images; table: accuracies are known, and nothing is trained.")
-    ] = None,
-    accuracies: Annotated[
-        str | None, Option(help="For evaluator table: a CSV file with tokens, accuracy and latency_ms.")
-    ] = None,
+    evaluator: Evaluator = None,
+    accuracies: Accuracies = None,
     controller: Annotated[str | None, Option(help="Who proposes networks: reinforce, ppo, evolution, random.")] = None,
-    screen: Annotated[
-        int | None, Option(help="Networks that the reward model looks at before each proposal (64); 0: it has no say.")
-    ] = None,
-    reward: Annotated[
-        str | None, Option(help="soft, hard (the target is a limit) or absolute (lands on the target).")
-    ] = None,
-    tolerance: Annotated[
-        float | None, Option(help="Share of the target by which the final choice may miss it (0.02).")
-    ] = None,
+    screen: Screen = None,
+    reward: Reward = None,
+    tolerance: Tolerance = None,
     trials: Annotated[int | None, Option(help="How many networks to propose.")] = None,
     batch: Annotated[int | None, Option(help="Finished trials a policy update.")] = None,
     workers: Annotated[int | None, Option(help="Trials at a time; else one for each core.")] = None,
     gpus_per_trial: Annotated[float | None, Option(help="Share of a GPU that each trial gets, such as 0.25.")] = None,
     cpus_per_trial: Annotated[int | None, Option(help="Cores that each trial gets; else one.")] = None,
-    deadline_seconds: Annotated[
-        float | None,
-        Option("--deadline", help="Seconds after which a trial is given up; else ten times the longest, at least 600."),
-    ] = None,
-    ray_address: Annotated[
-        str | None, Option(help="A running Ray cluster, HOST:PORT or auto; else one is started here.")
-    ] = None,
-    monitoring: Annotated[
-        bool | None,
-        Option("--monitoring", help="Write Prometheus's and Grafana's files for this run, and say what to start."),
-    ] = None,
+    deadline_seconds: Deadline = None,
+    ray_address: RayAddress = None,
+    monitoring: Monitoring = None,
     seed: shell.Seed = None,
     out: Annotated[Path | None, Option(help="Folder of the run; else runs/<time>-<data>.")] = None,
     config: Annotated[Path | None, Option(help="YAML file with any of these and the proxy task.")] = None,

@@ -17,10 +17,11 @@ from ray import tune
 from ray.exceptions import OutOfMemoryError
 
 from controllers import create
+from nas.dispatch import Dispatch
 from nas.loop import run_in_process
 from nas.points import SpacePoints
 from nas.ray_cluster import Placement, _code, head_address, missed, ray_cluster, room
-from nas.ray_trials import run_on_ray
+from nas.ray_trials import STILLBORN, _Workers, run_on_ray
 from nas.rewards import make_reward
 from nas.search import Outcome, Search, SearchFailedError
 from search_spaces import Arch, FileError, InputError, count, load_space, reference
@@ -220,6 +221,32 @@ def test_workers_that_never_come_up_end_the_run_and_say_why(cluster):
     with pytest.raises(SearchFailedError, match=r"5 workers in a row ended before they .* no module of that name"):
         run_on_ray(rounds, Unreadable(), Placement(workers=1, cpus_per_trial=1))
     assert rounds.finished == 0
+
+
+def test_where_others_work_workers_that_do_not_come_up_are_tried_now_and_then(cluster):
+    rounds = Rounds(rounds=1, each=9)
+    workers = _Workers(Dispatch(rounds, lambda worker, job: None), Placement(2, 1), None)
+    assert workers.suggest("a") == {"worker": "a"}
+    workers.on_trial_result("a", {"up": True})
+    for number in range(STILLBORN):
+        assert workers.suggest(str(number)) == {"worker": str(number)}
+        workers.on_trial_complete(str(number), error=True)
+        workers.give_up("no such package")
+    assert workers.suggest("b") is None  # not at once, and a goes on
+    assert not workers._dispatch.over
+
+
+def test_a_trial_that_no_node_has_room_for_is_refused_though_all_together_have(cluster, monkeypatch):
+    half = {"Alive": True, "Resources": {"CPU": 1.0}}
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0})
+    monkeypatch.setattr(ray, "nodes", lambda: [half, half])
+    with pytest.raises(InputError, match="a trial asks for 2 CPU and 0 GPU, and no single node of the Ray cluster has"):
+        run_on_ray(Rounds(rounds=1, each=1), QuickEvaluator(), Placement(workers=1, cpus_per_trial=2))
+
+
+def test_our_own_ray_ends_no_worker_for_its_memory(cluster):
+    name = "RAY_memory_monitor_refresh_ms"  # as Ray spells it
+    assert os.environ[name] == "0"  # of such an end, Tune makes the end of the search
 
 
 def test_tune_ending_over_a_worker_that_ray_ended_is_no_end_of_the_run(cluster, monkeypatch):

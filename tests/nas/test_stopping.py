@@ -3,6 +3,8 @@
 import os
 import signal
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -37,38 +39,30 @@ def test_sigterm_ends_at_once() -> None:
     assert asked == []
 
 
+@contextmanager
+def asked_to_stop() -> Iterator[None]:
+    """As in a search after the first Ctrl-C."""
+    with stoppable(lambda: None):
+        send(signal.SIGINT)
+        yield
+
+
+@pytest.mark.parametrize("ending", [terminable, asked_to_stop])
 @pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, TerminatedError)])
-def test_where_nothing_can_be_stopped_a_signal_still_waits_for_what_is_held(
-    number: signal.Signals, error: type[BaseException]
+def test_what_is_held_is_finished_before_a_signal_ends_it(
+    ending: Callable[[], AbstractContextManager[None]], number: signal.Signals, error: type[BaseException]
 ) -> None:
     done = []
 
     def run() -> None:
-        with terminable():
-            with held():
-                send(number)
-                done.append("all of it")
-            done.append("nothing after it")
-
-    with pytest.raises(error):
-        run()
-    assert done == ["all of it"]
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_what_is_held_is_finished_before_a_signal_ends_it(number: signal.Signals) -> None:
-    done = []
-
-    def run() -> None:
-        with stoppable(lambda: None):
-            send(signal.SIGINT)  # asks to stop
+        with ending():
             with held():
                 with held():
                     send(number)
                 done.append("all of it")
             done.append("nothing after it")
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(error):
         run()
     assert done == ["all of it"]
 
