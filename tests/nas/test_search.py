@@ -4,7 +4,9 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
 
 from controllers import Proposal, create
 from nas.children import outcome_of
@@ -255,3 +257,10 @@ def test_a_clock_that_jumps_changes_nothing(monkeypatch):
     outcome = outcome_of(training)
     assert outcome.accuracy == 0.5
     assert 0.01 <= outcome.seconds < 60
+
+
+@pytest.mark.parametrize("allocate", [lambda: np.ones(2**50), lambda: torch.ones(2**50)], ids=["numpy", "torch"])
+def test_a_child_that_runs_out_of_memory_is_the_machines_fault(allocate):
+    outcome = outcome_of(allocate)
+    assert (outcome.accuracy, outcome.network_fault) == (None, False)
+    assert "llocate" in outcome.error
