@@ -47,10 +47,11 @@ def check_w(w: float) -> float:
 
 
 def check_target(target_ms: float) -> float:
-    """Give the target back; ``InputError`` unless it is a latency that a device could have."""
-    if not 1e-3 <= target_ms <= 1e6:
+    """Give the target back; ``InputError`` unless it is a latency, or another cost such as FLOPs, that can be met."""
+    if not 1e-3 <= target_ms <= 1e15:
         raise InputError(
-            f"the target latency must be a positive number of milliseconds, 0.001 to 1,000,000, got {target_ms:g}"
+            "the target latency must be a positive number of milliseconds, or of the table's unit of cost, "
+            f"0.001 to 1e15, got {target_ms:g}"
         )
     return target_ms
 

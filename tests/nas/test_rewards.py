@@ -57,6 +57,10 @@ def test_make_reward_refuses_a_target_that_is_no_latency(target_ms):
         make_reward("soft", target_ms)
 
 
+def test_make_reward_takes_flops_for_a_cost():
+    assert make_reward("soft", 36_840_000, -0.07)(0.9, 73_680_000) == pytest.approx(0.9 * 2**-0.07)
+
+
 def test_a_reward_is_a_line_in_the_accuracy_whose_slope_and_offset_the_latency_decides():
     assert affine(make_reward("soft", 10, -0.15), 20) == (pytest.approx(2**-0.15), 0.0)
     assert affine(make_reward("hard", 10), 20) == (0.5, 0.0)
