@@ -8,9 +8,9 @@ from typing import Protocol
 import numpy as np
 
 from controllers.contract import Known
+from controllers.functions import Array, Encoding, Function
+from controllers.functions import Tokens as TokenArray
 from controllers.memory import Memory, Tokens
-from controllers.reward_model import Array, Encoding, Quadratic
-from controllers.reward_model import Tokens as TokenArray
 
 PAIRS = 150  # random pairs of changes that are looked at in a step, where latency is known
 
@@ -35,15 +35,13 @@ class Judge(Protocol):
 class RewardJudge:
     """Judges by a function of tokens that stands for the reward."""
 
-    function: Quadratic
+    function: Function
 
     def values(self, tokens: TokenArray) -> Array:
         return self.function(tokens)
 
     def after_changes(self, tokens: Tokens) -> Array:
-        one = np.array([tokens])
-        changed: Array = self.function(one)[0] + self.function.changes(one)[0]
-        return changed
+        return self.function.after_changes(np.array([tokens]))
 
     def better(self, tokens: Tokens, changes: int, rng: random.Random) -> Tokens:
         encoding = self.function.encoding
@@ -63,15 +61,14 @@ class RewardJudge:
 class KnownJudge:
     """Judges by a function of tokens that stands for accuracy, and by what is known of the reward beside it."""
 
-    function: Quadratic
+    function: Function
     known: Known
 
     def values(self, tokens: TokenArray) -> Array:
         return self._rewards(self.function(tokens), [tuple(row) for row in tokens.tolist()])
 
     def after_changes(self, tokens: Tokens) -> Array:
-        one = np.array([tokens])
-        accuracies = self.function(one)[0] + self.function.changes(one)[0]
+        accuracies = self.function.after_changes(np.array([tokens]))
         return self._rewards(accuracies, single_changes(self.function.encoding, tokens))
 
     def better(self, tokens: Tokens, changes: int, rng: random.Random) -> Tokens:

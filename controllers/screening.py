@@ -15,10 +15,11 @@ from scipy.stats import norm, rankdata
 from threadpoolctl import ThreadpoolController
 
 from controllers.contract import Known
+from controllers.functions import Array, Encoding
+from controllers.functions import Tokens as TokenArray
 from controllers.judges import Judge, KnownJudge, RewardJudge, known_parts, nearest_new
 from controllers.memory import Memory, Tokens
-from controllers.reward_model import Array, Encoding, Fitted, RewardModel
-from controllers.reward_model import Tokens as TokenArray
+from controllers.reward_model import Fitted, RewardModel
 
 FIRST = 10  # rewards from which on the model is used
 CAPACITY = 500  # networks that the model learns from: the best half and the latest

@@ -18,7 +18,8 @@ from imagenet import Array, Model, Networks
 from target import TOLERANCE, best_network
 from tasks import load
 
-from controllers.reward_model import Encoding, RewardModel
+from controllers.functions import Encoding
+from controllers.reward_model import RewardModel
 
 DRAWS, CHANGES = 400_000, 8  # of the best network: what the neighbourhood is made of
 AMPLITUDES = (0.3, 1.0, 3.0, 10.0, 30.0)  # of the truth's kernel

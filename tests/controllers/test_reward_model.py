@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from controllers.reward_model import NOISE, Encoding, Fitted, Quadratic, RewardModel
+from controllers.functions import Encoding, Function, Ripples
+from controllers.reward_model import LIKENESS, NOISE, REACH, SINGLE, Fitted, RewardModel
 
 SIZES = (2, 3, 1, 2)
 EVERY = np.array(list(itertools.product(*(range(size) for size in SIZES))))
@@ -17,24 +18,28 @@ def fitted(tokens: np.ndarray, rewards: np.ndarray) -> Fitted:
     return model.fit(rewards)[0]
 
 
+def covariance(scales: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Give that of two sets of networks, without noise."""
+    single, differing = Encoding(SIZES).kernels(a, b)
+    return scales[SINGLE] * single + scales[LIKENESS] * np.exp(-differing / (3 * scales[REACH]))  # 3 have a choice
+
+
 def test_kernels_count_agreements() -> None:
     # Decisions that can agree: 0, 1 and 3. The two agree in 0 and 1 (1 each) and differ in 3 (of 2 choices: -1).
-    single, near, pairs = Encoding(SIZES).kernels(np.array([[0, 2, 0, 1]]), np.array([[0, 2, 0, 0]]))
+    single, differing = Encoding(SIZES).kernels(np.array([[0, 2, 0, 1]]), np.array([[0, 2, 0, 0]]))
     assert single[0, 0] == pytest.approx((1 + 1 - 1) / 3)
-    # Products of pairs: 1 * 1, 1 * -1, 1 * -1; all are near here.
-    assert near[0, 0] == pytest.approx(-1 / 3)
-    assert pairs[0, 0] == pytest.approx(-1 / 3)
+    assert differing[0, 0] == 1
 
 
 def test_choices_other_than_the_same_of_three_count_minus_a_half() -> None:
     # Decision 1 has three choices: its centred one-hot columns have a cosine of -1/2. Then (1 - 1/2 + 1) / 3.
-    single, _, _ = Encoding(SIZES).kernels(np.array([[0, 2, 0, 1]]), np.array([[0, 1, 0, 1]]))
+    single, _ = Encoding(SIZES).kernels(np.array([[0, 2, 0, 1]]), np.array([[0, 1, 0, 1]]))
     assert single[0, 0] == pytest.approx(0.5)
 
 
 def test_the_kernel_of_choices_is_the_product_of_columns() -> None:
     encoding = Encoding(SIZES)
-    columns = encoding.columns(EVERY)
+    columns = encoding.centred(encoding.hot(EVERY))
     assert encoding.kernels(EVERY, EVERY)[0] == pytest.approx(columns @ columns.T / 3, abs=1e-12)
 
 
@@ -43,16 +48,6 @@ def test_kernels_are_the_same_to_the_bit_however_many_are_asked_for() -> None:
     tokens = np.stack([np.random.default_rng(0).integers(size, size=50) for size in encoding.sizes], axis=1)
     for whole, part in zip(encoding.kernels(tokens, tokens), encoding.kernels(tokens[7:8], tokens), strict=True):
         assert (whole[7] == part[0]).all()
-
-
-def test_far_decisions_are_no_near_pairs() -> None:
-    encoding = Encoding((2,) * 8)
-    first, last = np.zeros((1, 8), dtype=int), np.array([[1, 0, 0, 0, 0, 0, 0, 1]])
-    # Of 28 pairs 27 lie up to 6 apart; the pair (0, 7) alone does not. Pairs with exactly one of them give -1: 12,
-    # the 15 among the six others give 1, (0, 7) gives 1.
-    _, near, pairs = encoding.kernels(first, last)
-    assert near[0, 0] == pytest.approx((15 - 12) / 27)
-    assert pairs[0, 0] == pytest.approx((15 - 12 + 1) / 28)
 
 
 def test_the_mean_follows_rewards_that_add_up_over_choices() -> None:
@@ -68,14 +63,42 @@ def test_the_mean_follows_rewards_of_pairs() -> None:
     assert fitted(EVERY, rewards).mean()(EVERY) == pytest.approx(rewards, abs=0.2)
 
 
-def test_a_change_is_what_the_function_gains_by_it() -> None:
+def test_the_mean_follows_rewards_of_three_choices_together() -> None:
+    generator = np.random.default_rng(6)
+    tokens = np.stack([generator.integers(2, size=200) for _ in range(8)], axis=1)
+    rewards = np.where(tokens[:, :3].sum(1) % 2 == 0, 1.0, -1.0)  # no choice counts by itself, nor with one other
+    model = RewardModel(Encoding((2,) * 8))
+    model.add(tokens[:150])
+    guesses = model.fit(rewards[:150])[0].mean()(tokens[150:])
+    assert np.corrcoef(guesses, rewards[150:])[0, 1] > 0.7
+
+
+@pytest.mark.parametrize("network", [[0, 1, 0, 1], [1, 2, 0, 0]])
+def test_after_changes_is_the_value_of_each_changed_network(network: list[int]) -> None:
     encoding, generator = Encoding(SIZES), np.random.default_rng(1)
-    products = np.triu(generator.normal(size=(8, 8)), 1) * (encoding.owners[:, None] != encoding.owners[None, :])
-    function = Quadratic(encoding, 0.5, generator.normal(size=8), products)
-    changes = function.changes(np.array([[0, 1, 0, 1]]))[0]
-    gained = function(np.array([[0, 2, 0, 1]])) - function(np.array([[0, 1, 0, 1]]))
-    assert changes[4] == pytest.approx(gained[0])  # columns: 0-1, 2-4, 5, 6-7; the last choice of decision 1
-    assert changes[3] == 0.0
+    ripples = (Ripples.drawn(encoding, 0.6, generator), Ripples.drawn(encoding, 0.3, generator))
+    hot = encoding.hot(EVERY[::2])
+    function = Function(encoding, 0.5, generator.normal(size=8), hot, generator.normal(size=6), 0.7, ripples)
+    changed = np.repeat([network], 8, axis=0)
+    changed[np.arange(8), encoding.owners] = np.arange(8) - encoding.starts[encoding.owners]
+    assert function.after_changes(np.array([network])) == pytest.approx(function(changed), abs=1e-5)
+
+
+def test_a_function_adds_effects_of_choices_and_pulls_of_the_networks_seen() -> None:
+    encoding = Encoding((2, 2))
+    linear = np.array([0.0, 3.0, 0.0, 0.0])  # of choice 1 of decision 0: centred and scaled by sqrt(2)
+    function = Function(encoding, 0.5, linear, encoding.hot(np.array([[0, 0]])), np.array([8.0]), 0.25)
+    half = 3.0 * 0.5 * 2**0.5
+    assert function(np.array([[0, 0], [0, 1], [1, 1]])) == pytest.approx(
+        [0.5 - half + 8, 0.5 - half + 8 / 4, 0.5 + half + 8 / 16]
+    )
+
+
+def test_the_covariance_of_ripples_falls_by_the_factor_with_each_decision_that_differs() -> None:
+    encoding, generator = Encoding((2, 3, 3, 2)), np.random.default_rng(7)
+    hot = encoding.hot(np.array([[0, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 1], [1, 2, 1, 1]]))
+    draws = np.array([Ripples.drawn(encoding, 0.6, generator)(hot) for _ in range(4000)])
+    assert (draws.T @ draws / 4000)[0] == pytest.approx([1, 0.6, 0.6**2, 0.6**4], abs=0.06)
 
 
 def test_drawn_functions_scatter_about_the_mean_by_their_boldness() -> None:
@@ -90,9 +113,8 @@ def test_drawn_functions_scatter_about_the_mean_by_their_boldness() -> None:
 def test_the_scatter_of_drawn_functions_is_the_posteriors_deviation() -> None:
     generator = np.random.default_rng(3)
     posterior = fitted(EVERY[::2], generator.normal(size=6))
-    encoding, scales = Encoding(SIZES), posterior.scales[:NOISE]
-    prior = sum(s * k for s, k in zip(scales, encoding.kernels(EVERY, EVERY), strict=True))
-    across = sum(s * k for s, k in zip(scales, encoding.kernels(EVERY, EVERY[::2]), strict=True))
+    prior = covariance(posterior.scales, EVERY, EVERY)
+    across = covariance(posterior.scales, EVERY, EVERY[::2])
     seen = across[::2] + posterior.scales[NOISE] * np.eye(6)
     variances = np.diag(prior - across @ np.linalg.solve(seen, across.T)) * posterior.spread**2
     draws = np.array([posterior.draw(generator, 1.0)(EVERY) for _ in range(2000)])
@@ -104,9 +126,8 @@ def test_left_out_guesses_are_those_of_a_model_without_that_reward() -> None:
     posterior = fitted(EVERY, rewards)
     rest = np.arange(12) != 5
     values = (rewards - rewards.mean()) / rewards.std()
-    covariance = sum(s * k for s, k in zip(posterior.scales, Encoding(SIZES).kernels(EVERY, EVERY), strict=False))
-    covariance = covariance + posterior.scales[NOISE] * np.eye(12)
-    guess = covariance[5, rest] @ np.linalg.solve(covariance[np.ix_(rest, rest)], values[rest])
+    among = covariance(posterior.scales, EVERY, EVERY) + posterior.scales[NOISE] * np.eye(12)
+    guess = among[5, rest] @ np.linalg.solve(among[np.ix_(rest, rest)], values[rest])
     assert posterior.left_out()[5] == pytest.approx(rewards.mean() + rewards.std() * guess)
 
 

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 
 from controllers import Proposal, create
+from controllers.functions import Encoding, Function
 from controllers.judges import KnownJudge, RewardJudge, nearest_new
 from controllers.memory import Memory
-from controllers.reward_model import Encoding, Quadratic
 from controllers.screening import Screen, normal_scores, without_outliers
 
 ENCODING = Encoding((2, 3, 2))
 RNG = random.Random(0)
 
 
-def linear(*weights: float) -> Quadratic:
-    return Quadratic(ENCODING, 0.0, np.array(weights), np.zeros((7, 7)))
+def linear(*weights: float) -> Function:
+    return Function(ENCODING, 0.0, np.array(weights), np.zeros((0, 7), dtype=np.float32), np.zeros(0), 0.5)
 
 
 # Worth of the choices, by column: decision 0: 0, 1; decision 1: 0, 2, 1; decision 2: 0, 3.
