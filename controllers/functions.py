@@ -135,7 +135,7 @@ class Function:
         hot = self.encoding.hot(tokens)
         columns, present = self.encoding.centred(hot), hot[0] > 0
         slopes = self.linear * self.encoding.scales
-        changed = self.constant + columns @ self.linear + slopes - slopes[present][self.encoding.owners]
+        changed: Array = self.constant + columns @ self.linear + slopes - slopes[present][self.encoding.owners]
         pulls = self._likeness(hot)[0] * self.pulls
         agreeing = pulls @ self.seen  # by column
         moved = (1 / self.factor - 1) * agreeing - (1 - self.factor) * agreeing[present][self.encoding.owners]
