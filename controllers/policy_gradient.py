@@ -44,7 +44,7 @@ class PolicyOptions:
     importance_limit: float = 2.0  # a late result counts at most this many times
     unique: bool = True  # never propose a network twice while another is left
     screen: int = 64  # policy draws that the reward model looks at before each proposal; 0: it has no say
-    boldness: float = 0.25  # share of the model's doubt in the functions that judge
+    boldness: float = 0.5  # share of the model's doubt in the functions that judge
     elites: int = 5  # best networks near which the model looks
     changes: float = 3.0  # single changes of them, on average
     dream_weight: float = 0.3  # of the policy gradient on the model's rewards for networks that the policy draws
