@@ -1,6 +1,5 @@
 """Functions of tokens, as the reward model draws them: effects of choices, and likeness to networks that were seen."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -77,7 +76,6 @@ class Ripples:
     """
 
     odd: NDArray[np.float32]  # (columns, ripples): 1 where a choice turns the sign, else 0
-    turns: NDArray[np.float32]  # the same as signs, -1 where a choice turns
     heights: NDArray[np.float32]  # (ripples,)
 
     @classmethod
@@ -86,7 +84,7 @@ class Ripples:
         enters = generator.random((len(encoding.sizes), RIPPLES)) < 1 - factor
         odd = (enters[encoding.owners] & (generator.random((len(encoding.owners), RIPPLES)) < 0.5)).astype(np.float32)
         heights = generator.standard_normal(RIPPLES) / RIPPLES**0.5
-        return cls(odd, 1 - 2 * odd, heights.astype(np.float32))
+        return cls(odd, heights.astype(np.float32))
 
     def __call__(self, hot: NDArray[np.float32]) -> Array:
         values: Array = (self._signs(hot) @ self.heights).astype(np.float64)
@@ -95,12 +93,16 @@ class Ripples:
     def after_changes(self, encoding: Encoding, hot: NDArray[np.float32]) -> Array:
         """Give the value after each single change of one network, (columns,)."""
         now = self.heights * self._signs(hot)[0]
-        without = self.turns[hot[0] > 0] * now  # each decision's own sign taken out, (decisions, ripples)
-        changed: Array = np.einsum("cr,cr->c", without[encoding.owners], self.turns).astype(np.float64)
+        without = self._turns[hot[0] > 0] * now  # each decision's own sign taken out, (decisions, ripples)
+        changed: Array = np.einsum("cr,cr->c", without[encoding.owners], self._turns).astype(np.float64)
         return changed
 
     def scaled(self, scale: float) -> "Ripples":
         return replace(self, heights=self.heights * np.float32(scale))
+
+    @cached_property
+    def _turns(self) -> NDArray[np.float32]:
+        return 1 - 2 * self.odd
 
     def _signs(self, hot: NDArray[np.float32]) -> NDArray[np.float32]:
         turned = (hot @ self.odd).astype(np.int32) & 1
@@ -117,15 +119,13 @@ class Function:
     seen: NDArray[np.float32]  # (n, columns), one-hot
     pulls: Array  # (n,)
     factor: float  # what is left of a pull for each decision that differs
-    ripples: Sequence[Ripples] = ()
+    ripples: Ripples | None = None
 
     def __call__(self, tokens: Tokens) -> Array:
         """Give the values of tokens (n, decisions), (n,)."""
         hot = self.encoding.hot(tokens)
         values = self.constant + self.encoding.centred(hot) @ self.linear + self._likeness(hot) @ self.pulls
-        for ripples in self.ripples:
-            values += ripples(hot)
-        return values
+        return values if self.ripples is None else values + self.ripples(hot)
 
     def after_changes(self, tokens: Tokens) -> Array:
         """Give the value after each single change of one network (1, decisions), by column; its own choices leave it.
@@ -140,9 +140,7 @@ class Function:
         agreeing = pulls @ self.seen  # by column
         moved = (1 / self.factor - 1) * agreeing - (1 - self.factor) * agreeing[present][self.encoding.owners]
         changed += pulls.sum() + np.where(present, 0.0, moved)
-        for ripples in self.ripples:
-            changed += ripples.after_changes(self.encoding, hot)
-        return changed
+        return changed if self.ripples is None else changed + self.ripples.after_changes(self.encoding, hot)
 
     def _likeness(self, hot: NDArray[np.float32]) -> Array:
         """Give what is left of each pull, (len(hot), n)."""

@@ -57,7 +57,7 @@ class Fitted:
         seen = self._columns @ linear + ripples(self.hot)
         seen += np.sqrt(self.scales[NOISE]) * generator.standard_normal(len(seen))
         weights: Array = cho_solve(self.factor, self.values - boldness * seen)
-        return self._function(weights, boldness * linear, (ripples.scaled(boldness * self.spread),))
+        return self._function(weights, boldness * linear, ripples.scaled(boldness * self.spread))
 
     @cached_property
     def _columns(self) -> Array:
@@ -72,7 +72,7 @@ class Fitted:
         """The factor by which likeness falls with a decision."""
         return math.exp(-1 / _decisions_within(self.encoding, self.scales))
 
-    def _function(self, weights: Array, linear: Array | float = 0.0, ripples: tuple[Ripples, ...] = ()) -> Function:
+    def _function(self, weights: Array, linear: Array | float = 0.0, ripples: Ripples | None = None) -> Function:
         linear = self.spread * (self._single_variance * (self._columns.T @ weights) + linear)
         pulls = self.spread * self.scales[LIKENESS] * weights
         return Function(self.encoding, self.centre, linear, self.hot, pulls, self._kept, ripples)

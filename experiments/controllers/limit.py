@@ -1,6 +1,6 @@
 """How near to the best network of a target anyone can choose under the noise of one training.
 
-    python experiments/controllers/limit.py --tables DIR [--device zcu102] [--seeds 20] [--trials 300]
+    python experiments/controllers/limit.py --tables DIR [--table zcu102] [--seeds 20] [--trials 300]
 
 No search: all trials are networks within a few tenths of the best one and within the tolerance of the target, as if
 their neighbourhood had been known from the start. Of them one is chosen by its accuracy as observed, by our reward
@@ -15,6 +15,8 @@ from pathlib import Path
 import imagenet
 import numpy as np
 from imagenet import Array, Model, Networks
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 from target import TOLERANCE, best_network
 from tasks import load
 
@@ -22,7 +24,6 @@ from controllers.functions import Encoding
 from controllers.reward_model import RewardModel
 
 DRAWS, CHANGES = 400_000, 8  # of the best network: what the neighbourhood is made of
-AMPLITUDES = (0.3, 1.0, 3.0, 10.0, 30.0)  # of the truth's kernel
 
 
 def near(model: Model, best: Networks, lag: float, target: float) -> Networks:
@@ -50,16 +51,11 @@ def by_reward_model(networks: Networks, observed: Array) -> Array:
 def by_true_form(networks: Networks, observed: Array, noise: float) -> Array:
     """Give the mean of a Gaussian process with the truth's own kernel, on the logarithm of the error."""
     raised = -np.log(imagenet.CEILING - observed)
-    left, noise = raised - raised.mean(), noise / float(imagenet.CEILING - observed.mean())
+    spread = noise / float(imagenet.CEILING - observed.mean())  # of that logarithm
+    kernel = ConstantKernel() * RBF((2 * imagenet.GAMMA) ** -0.5, "fixed")
+    process = GaussianProcessRegressor(kernel, alpha=spread**2)
     encoded = imagenet.encode(networks)
-    kernel = imagenet.kernel(encoded, encoded)
-    found = []
-    for amplitude in AMPLITUDES:
-        lower = np.linalg.cholesky(amplitude * kernel + noise**2 * np.eye(len(left)))
-        half = np.linalg.solve(lower, left)
-        means = amplitude * kernel @ np.linalg.solve(lower.T, half)
-        found.append((-0.5 * float(half @ half) - float(np.log(np.diag(lower)).sum()), means))
-    return max(found, key=lambda one: one[0])[1]
+    return process.fit(encoded, raised - raised.mean()).predict(encoded)
 
 
 def choices(model: Model, pool: Networks, trials: int, seed: int) -> dict[str, float]:
@@ -86,17 +82,17 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", type=Path, required=True, help="folder with imagenet.npz, of fit_imagenet.py")
-    parser.add_argument("--device", choices=["vck190", "zcu102"], default="zcu102")
+    parser.add_argument("--table", choices=["vck190", "zcu102"], default="zcu102")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--trials", type=int, default=300)
     parser.add_argument("--percentiles", type=int, nargs="+", default=[10, 30, 50])
     parser.add_argument("--within", type=float, nargs="+", default=[0.8, 1.2], help="points below the best")
     given = parser.parse_args()
-    model = imagenet.read(given.tables / "imagenet.npz", given.device)
+    model = imagenet.read(given.tables / "imagenet.npz", given.table)
     print("| percentile, networks within points of the best, chosen by | mean lag, points | worst | within 0.3 |")
     print("|---|---|---|---|")
     for percentile in given.percentiles:
-        task = load(f"{given.device}/{percentile}/0", given.tables)
+        task = load(f"{given.table}/{percentile}/0", given.tables)
         best = np.array(best_network(model, task.target))
         top = float(model.accuracy(best[None])[0])
         for within in given.within:

@@ -4,9 +4,11 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy.stats import multivariate_normal, norm
 
 from controllers.functions import Encoding, Function, Ripples
-from controllers.reward_model import LIKENESS, NOISE, REACH, SINGLE, Fitted, RewardModel
+from controllers.reward_model import LIKENESS, NOISE, REACH, SINGLE, SPREAD, USUAL, Fitted, RewardModel
+from search_spaces import InputError
 
 SIZES = (2, 3, 1, 2)
 EVERY = np.array(list(itertools.product(*(range(size) for size in SIZES))))
@@ -76,7 +78,7 @@ def test_the_mean_follows_rewards_of_three_choices_together() -> None:
 @pytest.mark.parametrize("network", [[0, 1, 0, 1], [1, 2, 0, 0]])
 def test_after_changes_is_the_value_of_each_changed_network(network: list[int]) -> None:
     encoding, generator = Encoding(SIZES), np.random.default_rng(1)
-    ripples = (Ripples.drawn(encoding, 0.6, generator), Ripples.drawn(encoding, 0.3, generator))
+    ripples = Ripples.drawn(encoding, 0.6, generator)
     hot = encoding.hot(EVERY[::2])
     function = Function(encoding, 0.5, generator.normal(size=8), hot, generator.normal(size=6), 0.7, ripples)
     changed = np.repeat([network], 8, axis=0)
@@ -112,7 +114,9 @@ def test_drawn_functions_scatter_about_the_mean_by_their_boldness() -> None:
 
 def test_the_scatter_of_drawn_functions_is_the_posteriors_deviation() -> None:
     generator = np.random.default_rng(3)
-    posterior = fitted(EVERY[::2], generator.normal(size=6))
+    # Two effects of choices and little else: not much is left to likeness.
+    posterior = fitted(EVERY[::2], EVERY[::2, 0] - EVERY[::2, 1] + 0.1 * generator.normal(size=6))
+    assert posterior.scales[LIKENESS] < 0.5
     prior = covariance(posterior.scales, EVERY, EVERY)
     across = covariance(posterior.scales, EVERY, EVERY[::2])
     seen = across[::2] + posterior.scales[NOISE] * np.eye(6)
@@ -139,6 +143,28 @@ def test_evidence_tells_a_pattern_from_noise() -> None:
     noisy.add(tokens)
     assert model.fit(tokens.sum(1) + generator.normal(size=80))[0].evidence > 10
     assert noisy.fit(generator.normal(size=80))[0].evidence < 2
+
+
+def test_the_scales_are_where_marginal_likelihood_times_prior_is_highest() -> None:
+    generator = np.random.default_rng(8)
+    tokens = np.stack([generator.integers(size, size=60) for size in SIZES], axis=1)
+    rewards = tokens[:, 0] + np.where(tokens[:, 1] == tokens[:, 3], 1.0, 0.0) + 0.5 * generator.normal(size=60)
+    found = np.log(fitted(tokens, rewards).scales)
+    values = (rewards - rewards.mean()) / rewards.std()
+
+    def height(log_scales: np.ndarray) -> float:
+        among = covariance(np.exp(log_scales), tokens, tokens) + np.exp(log_scales[NOISE]) * np.eye(60)
+        prior = norm.logpdf(log_scales, USUAL, SPREAD).sum()
+        return float(multivariate_normal.logpdf(values, cov=among) + prior)
+
+    for step in 0.1 * np.eye(4):
+        assert height(found) > max(height(found + step), height(found - step))
+
+
+def test_a_state_of_another_model_is_refused() -> None:
+    state = RewardModel(Encoding(SIZES)).state_dict()
+    with pytest.raises(InputError, match="lacks scales"):
+        RewardModel(Encoding(SIZES)).load_state_dict({"log_scales": state["scales"], "fitted_at": 0})
 
 
 def test_equal_rewards_teach_nothing() -> None:
