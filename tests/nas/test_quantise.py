@@ -58,7 +58,8 @@ def test_activations_in_other_words_compute_the_same(exported: Path) -> None:
 
 @pytest.mark.parametrize("per_channel", [False, True])
 def test_an_int8_copy_answers_as_the_original_does(per_channel: bool, exported: Path, tmp_path: Path) -> None:
-    quantise(exported, tmp_path / "int8.onnx", images(), Quantisation(per_channel))
+    settings = Quantisation(per_channel, reduce_range=needs_reduced_range())  # or products saturate on older CPUs
+    quantise(exported, tmp_path / "int8.onnx", images(), settings)
     assert noise(exported, tmp_path / "int8.onnx", images()) < 0.02  # of the energy: 17 dB and more
 
 
