@@ -42,13 +42,16 @@ def _columns(tokens: NDArray[np.int64], sizes: Sequence[int]) -> Iterator[Array]
 
 
 def _log_odds(columns: Array, scores: Array) -> float:
-    """Compare a linear function of columns with noise; along the axes that no column reaches there is noise alone."""
-    axes, singular, _ = np.linalg.svd(columns, full_matrices=False)
-    variances = singular**2 * len(columns) / (singular**2).sum()  # 1 on average over all axes
-    squares = (axes.T @ scores) ** 2
-    count, beyond = len(scores) - len(variances), float(scores @ scores - squares.sum())
-    noise = 1 - SHARES
-    modelled = SHARES[:, None] * variances + noise[:, None]  # (shares, axes)
-    gains = 0.5 * (squares - np.log(modelled) - squares / modelled).sum(1)
-    gains += 0.5 * (beyond - count * np.log(noise) - beyond / noise)
+    """Compare a linear function of columns with noise.
+
+    By the columns' products (Rasmussen and Williams 2006, equations A.9 and A.10): with the unit matrix they have a
+    solution whatever the columns, while the search for singular values need not end where columns depend on each other.
+    """
+    scale = len(columns) / np.square(columns).sum()  # the kernel's diagonal is 1 on average
+    products, slopes = scale * (columns.T @ columns), np.sqrt(scale) * (columns.T @ scores)
+    noise, ratios, square = 1 - SHARES, SHARES / (1 - SHARES), float(scores @ scores)
+    systems = np.eye(len(products)) + ratios[:, None, None] * products  # (shares, columns, columns)
+    explained = ratios * (np.linalg.solve(systems, slopes[:, None])[..., 0] @ slopes)
+    log_determinants = len(scores) * np.log(noise) + np.linalg.slogdet(systems).logabsdet
+    gains = 0.5 * (square - log_determinants - (square - explained) / noise)
     return float(logsumexp(gains) - np.log(len(SHARES)))

@@ -3,7 +3,10 @@
 import math
 import random
 
+import numpy as np
 import pytest
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal, norm
 
 from nas.pattern import SHARES, log_odds
 
@@ -21,6 +24,25 @@ def test_two_networks_of_one_decision_are_worked_out_by_hand() -> None:
     # log odds of (2 - ln(1 + s) - 2 / (1 + s) - ln(1 - s)) / 2, whose powers are averaged over the shares.
     odds = [math.exp((2 - math.log(1 - s * s) - 2 / (1 + s)) / 2) for s in SHARES.tolist()]
     assert log_odds([(0,), (1,)], [0.3, 0.7], (2,)) == pytest.approx(math.log(sum(odds) / len(odds)))
+
+
+def test_the_odds_are_those_of_normal_densities_where_columns_depend_on_each_other() -> None:
+    tokens = np.array(networks(30, 4))
+    tokens[:, 5] = tokens[:, 0]  # decisions that always went together
+    values = norm.ppf((np.arange(30) + 0.5) / 30)
+    values /= values.std()
+
+    def density(kernel: np.ndarray) -> float:
+        centred = kernel - kernel.mean(0) - kernel.mean(1)[:, None] + kernel.mean()
+        unit = centred * 30 / np.trace(centred)
+        shares = [multivariate_normal.logpdf(values, cov=s * unit + (1 - s) * np.eye(30)) for s in SHARES]
+        return float(logsumexp(shares) - math.log(len(SHARES)))
+
+    agreeing = [np.equal.outer(tokens[:, d], tokens[:, d]) * (n / (n - 1)) for d, n in enumerate(SIZES)]
+    alone = logsumexp([density(kernel) for kernel in agreeing]) - math.log(len(SIZES))
+    modelled = np.logaddexp(density(sum(agreeing)), alone) - math.log(2)
+    noise = multivariate_normal.logpdf(values, cov=np.eye(30))
+    assert log_odds(tokens.tolist(), range(30), SIZES) == pytest.approx(modelled - noise)
 
 
 def test_only_the_order_of_values_counts() -> None:
