@@ -21,10 +21,12 @@ BATCH = 10
 STRENGTHS = ("-0.07", "-0.15")
 
 
-def search(tables: Path, table: str, percentile: float, trials: int, w: str, seed: int) -> tuple[float, float]:
+def search(
+    tables: Path, table: str, percentile: float, trials: int, noise: float, w: str, seed: int
+) -> tuple[float, float]:
     """Search once; give the true accuracy of what was found, and its latency as a share of the target."""
     torch.set_num_threads(1)
-    task = load(f"{table}/{percentile:g}/{w}", tables)
+    task = load(f"{table}/{percentile:g}/{w}", tables).noisier(noise)
     controller = create("reinforce", task.sizes, seed, known=functools.cache(task.known))
     rewards: dict[tuple[int, ...], float] = {}
     while len(rewards) < trials:
@@ -49,11 +51,12 @@ def main() -> None:
     parser.add_argument("--percentile", type=float, default=10)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--trials", type=int, default=300)
+    parser.add_argument("--noise", type=float, default=1.0, help="times the error of an observed accuracy")
     parser.add_argument("--processes", type=int, default=2)
     given = parser.parse_args()
     print("| w | accuracy, % | latency, % of the target | within 2 % of it |\n|---|---|---|---|")
     for w in STRENGTHS:
-        one = functools.partial(search, given.tables, given.table, given.percentile, given.trials, w)
+        one = functools.partial(search, given.tables, given.table, given.percentile, given.trials, given.noise, w)
         with ProcessPoolExecutor(given.processes) as pool:
             found = list(pool.map(one, range(given.seeds)))
         accuracies, shares = [100 * accuracy for accuracy, _ in found], [100 * share for _, share in found]
