@@ -16,7 +16,7 @@ Check = Callable[[Moment], HealthWarning | None]
 DISTINCT = 10  # networks among them, at least, for their rewards to say something
 PATTERN_AT = (50, 60, 100)  # trials after which rewards must show a pattern; fewer do not show a weak one
 ACCURACY_PATTERN_AT = (60, 100)  # those of them after which accuracies must, which a search for low latency varies less
-PATTERN_ODDS = 1.5  # their logarithm; noise exceeded it in 1 of 300 searches, whoever learnt had 4.6 and more
+PATTERN_ODDS = 2.0  # their logarithm; noise exceeded it in 1 of 300 searches, the least of 900 that learnt was 2.3
 LARGE_STEP = 3.0  # nats a decision: what was chosen became e^3 = 20 times rarer; healthy policies stayed below 0.8
 SETTLED_POLICY = 0.1  # share of its entropy that a policy has left
 SETTLED_DECISION = 0.02  # the same of each decision of a stage

@@ -10,14 +10,18 @@ from scipy.stats import norm, rankdata
 Array = NDArray[np.float64]
 
 SHARES = np.array([0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95])  # of the variance that choices may explain, all alike
+JITTER = 1e-9  # of a kernel's diagonal, which is singular where a network comes twice
+REACH = 0.2  # share of the decisions in which networks may differ until their likeness has fallen to 1/e
 
 
 def log_odds(tokens: Sequence[Sequence[int]], values: Sequence[float], sizes: Sequence[int]) -> float:
     """Give the logarithm of how much more likely the values' order is where choices matter than where none does.
 
-    A Bayes factor of Gaussian processes (Rasmussen and Williams 2006, equation 2.30) on normal scores, whose kernels
-    count agreeing choices: half of the weight is on all decisions together, half on a single one, whichever. Of noise
-    it stays near or below 0, whoever chose the networks. The values must not all be the same.
+    A Bayes factor of Gaussian processes (Rasmussen and Williams 2006, equation 2.30) on normal scores. A third of the
+    weight is on all decisions together, the kernel counting agreeing choices, a third on a single one, whichever, and
+    a third on a likeness that falls by a factor with each decision that differs: among networks that a search has come
+    to prefer, choices may matter little by themselves. Of noise it stays near or below 0, whoever chose the networks.
+    The values must not all be the same.
     """
     scores = norm.ppf((rankdata(values) - 0.5) / len(values))
     scores = (scores - scores.mean()) / scores.std()
@@ -26,7 +30,9 @@ def log_odds(tokens: Sequence[Sequence[int]], values: Sequence[float], sizes: Se
         return 0.0
     alone = [_log_odds(own, scores) for own in columns]
     together = _log_odds(np.concatenate(columns, axis=1), scores)
-    return float(np.logaddexp(together, logsumexp(alone) - np.log(len(alone))) - np.log(2))
+    alike = _log_odds(_likeness_columns(np.array(tokens)[:, _open(sizes)]), scores)
+    patterns = [together, logsumexp(alone) - np.log(len(alone)), alike]
+    return float(logsumexp(patterns) - np.log(len(patterns)))
 
 
 def _columns(tokens: NDArray[np.int64], sizes: Sequence[int]) -> Iterator[Array]:
@@ -39,6 +45,19 @@ def _columns(tokens: NDArray[np.int64], sizes: Sequence[int]) -> Iterator[Array]
         hot = (column[:, None] == np.arange(size)) * np.sqrt(size / max(size - 1, 1))
         if len(set(column.tolist())) > 1:
             yield hot - hot.mean(0)
+
+
+def _open(sizes: Sequence[int]) -> list[int]:
+    return [index for index, size in enumerate(sizes) if size > 1]
+
+
+def _likeness_columns(tokens: NDArray[np.int64]) -> Array:
+    """Give columns whose products are the likeness of networks (count, decisions), the level taken out."""
+    differing = (tokens[:, None, :] != tokens[None, :, :]).sum(-1)
+    likeness = np.exp(-differing / (REACH * tokens.shape[1]))
+    factor = np.linalg.cholesky(likeness + JITTER * np.eye(len(tokens)))
+    columns: Array = factor - factor.mean(0)
+    return columns
 
 
 def _log_odds(columns: Array, scores: Array) -> float:

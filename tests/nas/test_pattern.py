@@ -8,7 +8,7 @@ import pytest
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal, norm
 
-from nas.pattern import SHARES, log_odds
+from nas.pattern import REACH, SHARES, log_odds
 
 SIZES = (3, 2, 4, 3, 2, 3, 3, 2, 4, 3)
 
@@ -40,7 +40,9 @@ def test_the_odds_are_those_of_normal_densities_where_columns_depend_on_each_oth
 
     agreeing = [np.equal.outer(tokens[:, d], tokens[:, d]) * (n / (n - 1)) for d, n in enumerate(SIZES)]
     alone = logsumexp([density(kernel) for kernel in agreeing]) - math.log(len(SIZES))
-    modelled = np.logaddexp(density(sum(agreeing)), alone) - math.log(2)
+    differing = sum(1 - np.minimum(np.equal.outer(tokens[:, d], tokens[:, d]), 1) for d in range(len(SIZES)))
+    alike = density(np.exp(-differing / (REACH * len(SIZES))))
+    modelled = logsumexp([density(sum(agreeing)), alone, alike]) - math.log(3)
     noise = multivariate_normal.logpdf(values, cov=np.eye(30))
     assert log_odds(tokens.tolist(), range(30), SIZES) == pytest.approx(modelled - noise)
 
