@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 from scipy.stats import norm, rankdata
 
-Array = NDArray[np.float64]
+from controllers.functions import Array, Encoding
 
 SHARES = np.array([0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95])  # of the variance that choices may explain, all alike
 JITTER = 1e-9  # of a kernel's diagonal, which is singular where a network comes twice
@@ -30,7 +30,7 @@ def log_odds(tokens: Sequence[Sequence[int]], values: Sequence[float], sizes: Se
         return 0.0
     alone = [_log_odds(own, scores) for own in columns]
     together = _log_odds(np.concatenate(columns, axis=1), scores)
-    alike = _log_odds(_likeness_columns(np.array(tokens)[:, _open(sizes)]), scores)
+    alike = _log_odds(_likeness_columns(np.array(tokens), Encoding(tuple(sizes))), scores)
     patterns = [together, logsumexp(alone) - np.log(len(alone)), alike]
     return float(logsumexp(patterns) - np.log(len(patterns)))
 
@@ -47,14 +47,10 @@ def _columns(tokens: NDArray[np.int64], sizes: Sequence[int]) -> Iterator[Array]
             yield hot - hot.mean(0)
 
 
-def _open(sizes: Sequence[int]) -> list[int]:
-    return [index for index, size in enumerate(sizes) if size > 1]
-
-
-def _likeness_columns(tokens: NDArray[np.int64]) -> Array:
+def _likeness_columns(tokens: NDArray[np.int64], encoding: Encoding) -> Array:
     """Give columns whose products are the likeness of networks (count, decisions), the level taken out."""
-    differing = (tokens[:, None, :] != tokens[None, :, :]).sum(-1)
-    likeness = np.exp(-differing / (REACH * tokens.shape[1]))
+    _, differing = encoding.kernels(tokens, tokens)
+    likeness = np.exp(-differing / (REACH * len(encoding.open)))
     factor = np.linalg.cholesky(likeness + JITTER * np.eye(len(tokens)))
     columns: Array = factor - factor.mean(0)
     return columns
