@@ -86,15 +86,19 @@ def draw(tables: dict[str, Table], path: Path) -> None:
     figure, panels = pyplot.subplots(
         1, len(tables), figsize=(5 * len(tables), 4.5), layout="constrained", squeeze=False
     )
+    names = sorted({name for table in tables.values() for name in table})
+    lines = {}
     for panel, (title, table) in zip(panels[0], tables.items(), strict=True):
-        for name, row in sorted(table.items()):
+        for name, row in table.items():
             marks = sorted(row)
             means, halves = zip(*(interval(list(row[mark].values())) for mark in marks), strict=True)
-            (line,) = panel.plot(marks, means, label=name)
+            colour = pyplot.get_cmap("tab20")(names.index(name) % 20)
+            (lines[name],) = panel.plot(marks, means, color=colour)
             low, high = ([mean + side * half for mean, half in zip(means, halves, strict=True)] for side in (-1, 1))
-            panel.fill_between(marks, low, high, color=line.get_color(), alpha=0.15)
-        panel.set(title=title, xlabel="evaluations", ylabel="regret, reward points", yscale="symlog")
-    panels[0][0].legend(fontsize="small")
+            panel.fill_between(marks, low, high, color=colour, alpha=0.15)
+        panel.set(title=title, xlabel="evaluations", ylabel="regret, reward points", ylim=(0, None))
+        panel.set_yscale("symlog", linthresh=0.01)
+    figure.legend([lines[name] for name in names], names, loc="outside lower center", ncols=4, fontsize="small")
     figure.savefig(path, dpi=110)
 
 
